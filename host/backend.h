@@ -1,0 +1,112 @@
+/* The one interface between the harness and whatever runs programs.
+ *
+ * A backend serves one device kind and offers one or more executors (ways to run a program). The
+ * same code drives all of them, in a worker process of their own, and times the same call: what one
+ * executor may do ahead of time in plan and load, every executor may. The order is
+ *
+ *     open -> plan -> load -> { launch -> sync }... -> close
+ *
+ * One context holds one program. Single-threaded use only; a backend may have threads of its own,
+ * which sleep soon after sync (within a few milliseconds), since other executors are timed then.
+ * A C++ or CUDA backend lets no exception out.
+ *
+ * A backend is a static struct behind one getter. Plugins (shared objects beside the program)
+ * export it under MB_BACKEND_SYMBOL. */
+#ifndef MB_BACKEND_H
+#define MB_BACKEND_H
+
+#include "program.h"
+#include "status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MB_BACKEND_ABI    1
+#define MB_BACKEND_SYMBOL "mb_backend_get"
+
+struct mb_ctx; /* each backend's own */
+struct mb_buf; /* memory an executor can read and write; knows its size */
+
+enum mb_precision { MB_FP32, MB_TF32, MB_BF16, MB_FP16 };
+
+enum mb_isa { MB_ISA_SCALAR, MB_ISA_AVX2, MB_ISA_AVX512, MB_ISA_BEST = MB_ISA_AVX512 };
+
+/* One way to run a program, as `--executors` and the result file name it. */
+struct mb_executor {
+    const char *name;   /* "mind", "torch-jit" */
+    const char *device; /* "cpu" or "cuda" */
+    const char *summary;
+};
+
+struct mb_open_config {
+    const char *executor; /* one of the backend's own; borrowed during open */
+    const char *device;   /* "cpu" or "cuda" */
+    int device_index;
+    int n_threads; /* >= 1: threads that compute, the caller's included */
+    enum mb_precision precision;
+    enum mb_isa isa_cap; /* instruction sets above this one are not used (CPU) */
+};
+
+/* What the executor really does, read back after load, never assumed. */
+struct mb_exec_info {
+    enum mb_precision precision; /* of products and sums; decides whether a ratio may be printed */
+    char math_mode[64];          /* for people: "fp32, avx2+fma", "fp32, oneDNN/MKL avx2" */
+    char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
+};
+
+struct mb_backend {
+    int abi;          /* MB_BACKEND_ABI; the registry refuses any other value */
+    const char *name; /* "cpu", "cuda", "torch" */
+    const struct mb_executor *executors;
+    size_t n_executors;
+
+    /* Whether this machine can run the executor; MB_OK or why not. Cheap, starts no thread. */
+    enum mb_status (*probe)(const struct mb_open_config *config, struct mb_err *err);
+
+    enum mb_status (*open)(const struct mb_open_config *config, struct mb_ctx **out,
+                           struct mb_err *err);
+    void (*close)(struct mb_ctx *ctx); /* frees all of it, its buffers excepted; NULL is fine */
+
+    /* `bytes` of uninitialised memory, aligned to 64 or better. */
+    enum mb_status (*buf_alloc)(struct mb_ctx *ctx, size_t bytes, struct mb_buf **out,
+                                struct mb_err *err);
+    void (*buf_free)(struct mb_ctx *ctx, struct mb_buf *buf); /* NULL is fine; before close */
+    enum mb_status (*upload)(struct mb_ctx *ctx, struct mb_buf *dst, const void *src, size_t bytes,
+                             struct mb_err *err);
+    enum mb_status (*download)(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
+                               size_t bytes, struct mb_err *err);
+
+    /* Everything that needs the program but no weight: fusion, algorithm choice (measured on
+     * stand-in data where it is measured), memory plan. The program outlives the context. */
+    enum mb_status (*plan)(struct mb_ctx *ctx, const struct mb_program *program,
+                           struct mb_err *err);
+
+    /* Takes the weights: weights[i] is the host data of params[i], NULL where that is an input.
+     * Borrowed until load returns: pack, fold, upload or copy them. Graph capture belongs here. */
+    enum mb_status (*load)(struct mb_ctx *ctx, const void *const *weights, struct mb_err *err);
+
+    /* Enqueues one run: inputs in the order of the params with role MB_INPUT, outputs in the order
+     * of program->outputs; no two buffers overlap. Allocates nothing, plans nothing, prints
+     * nothing, waits for nothing: with sync, this is the timed region. The first launch with a new
+     * set of buffers may be slower (the harness never times it). */
+    enum mb_status (*launch)(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                             struct mb_buf *const *outputs, struct mb_err *err);
+
+    /* Returns when the outputs of every launch so far may be read. */
+    enum mb_status (*sync)(struct mb_ctx *ctx, struct mb_err *err);
+
+    enum mb_status (*info)(const struct mb_ctx *ctx, struct mb_exec_info *out, struct mb_err *err);
+
+    /* After plan: what was chosen and why, for people (`compile --emit plan`); lines, always
+     * terminated, cut to `size`. */
+    void (*plan_text)(const struct mb_ctx *ctx, char *buf, size_t size);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
