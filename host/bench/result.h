@@ -1,0 +1,93 @@
+/* The result of a run: what was measured, ready for writers. Filled by the runner, read by
+ * host/report, changed by nobody else. All pointers live in result->arena. Times are nanoseconds.
+ */
+#ifndef MB_RESULT_H
+#define MB_RESULT_H
+
+#include "arena.h"
+#include "backend.h"
+#include "stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Steps from source text to the first output, each measured once in a fresh process.
+ * PHASE(name, meaning); NaN where a phase does not exist or was not measured. */
+#define MB_PHASES(PHASE)                                                                           \
+    PHASE(parse, "lexer and parser")                                                               \
+    PHASE(check, "names, types and shapes")                                                        \
+    PHASE(lower, "to SSA, and the verifier")                                                       \
+    PHASE(open, "library and device start")                                                        \
+    PHASE(plan, "fusion, algorithm choice, memory plan; scripting and freezing for torch")         \
+    PHASE(pack, "weights packed, folded or uploaded")                                              \
+    PHASE(first_inference, "first run, result readable")
+
+struct mb_phases_ns {
+#define PHASE(name, meaning) double name;
+    MB_PHASES(PHASE)
+#undef PHASE
+};
+
+struct mb_executor_result {
+    const char *name, *device;
+    bool measured;              /* false: nothing below is filled but `reason` */
+    const char *reason;         /* why it was not measured, one line */
+    bool valid;                 /* measured, and every check of the outputs passed */
+    const char *invalid_reason; /* NULL when valid */
+    struct mb_exec_info info;
+    struct mb_phases_ns phases;
+    double *samples_ns; /* in the order measured */
+    size_t n_samples;
+    const size_t
+        *first_of_block; /* n_blocks + 1 entries: block i is samples first[i]..first[i+1]-1 */
+    size_t n_blocks;
+    struct mb_summary latency_ns;
+    /* Of all outputs together against the FP64 reference; the worst of the checks before, during
+     * and after timing. max_rel_error is max |error| / max |reference|, rel_l2_error is
+     * ||error|| / ||reference||. */
+    double rel_l2_error, max_abs_error, max_rel_error;
+    const char *plan_text;
+};
+
+struct mb_comparison {
+    const char *a, *b; /* executors; the speed-up says how much faster a is than b */
+    bool withheld;     /* no ratio: `reason` says why */
+    const char *reason;
+    struct mb_interval speedup; /* latency of b / latency of a */
+    enum mb_verdict verdict;    /* of a against b */
+};
+
+struct mb_benchmark_result {
+    const char *name;        /* workload, or the file's name without .mind */
+    const char *file;        /* NULL for a workload of ours */
+    int64_t batch;           /* leading dimension of the first input, 1 for a scalar or none */
+    double flops, bytes;     /* mb_program_flops, mb_program_bytes */
+    const char *params_text; /* "x: tensor<f32[32, 784]> input, w1: ... weight" */
+    struct mb_executor_result *executors;
+    size_t n_executors;
+    struct mb_comparison *comparisons;
+    size_t n_comparisons;
+    /* Indices into comparisons for the two headline tables, -1 when there is none: mind against
+     * torch-eager, and mind against the fastest torch executor. */
+    int against_eager, against_fastest;
+};
+
+struct mb_result {
+    struct mb_arena arena;
+    int argc;
+    char **argv;
+    uint64_t seed;
+    int n_threads;
+    enum mb_precision precision;
+    double tolerance_rel_l2, tolerance_max_rel; /* what made an output wrong */
+    const char *device;                         /* "cpu" or "cuda" */
+    const char *device_reason; /* why this device, when the user left it open; or NULL */
+    int64_t started_unix_s;
+    struct mb_benchmark_result *benchmarks;
+    size_t n_benchmarks;
+    bool valid;                 /* every benchmark ran to its end and every measured row is valid */
+    const char *invalid_reason; /* NULL when valid */
+};
+
+#endif

@@ -1,0 +1,40 @@
+/* Statistics of samples: pure functions, no clock, no I/O. */
+#ifndef MB_STATS_H
+#define MB_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct mb_summary {
+    size_t n;
+    double mean, stdev, min, max; /* stdev: n - 1 in the denominator, 0 for n = 1 */
+    double p50, p95, p99;         /* linear interpolation between order statistics */
+    double ci_low, ci_high;       /* 95 % bootstrap interval of the median */
+};
+
+struct mb_interval {
+    double value, low, high;
+};
+
+/* `values` need not be sorted and is not changed. n >= 1. The bootstrap is seeded: equal samples
+ * and seed give equal intervals. Allocates n doubles twice; on failure n is 0 in the result. */
+struct mb_summary mb_stats_summary(const double *values, size_t n, uint64_t seed);
+
+/* q in [0, 1] of a sorted array. */
+double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
+
+/* Speed-up of a over b from paired blocks: block i of side a has the samples
+ * a[first_a[i]] .. a[first_a[i + 1] - 1], block i of b likewise, and both were measured close in
+ * time. value = median over blocks of (median of b's block / median of a's block); the interval is
+ * the 95 % percentile bootstrap over blocks (10,000 resamples). n_blocks >= 1. */
+struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_a, const double *b,
+                                           const size_t *first_b, size_t n_blocks, uint64_t seed);
+
+enum mb_verdict { MB_FAST, MB_SLOW, MB_SAME, MB_AMBIGUOUS };
+
+/* FAST: the interval lies above 1 + least, SLOW: below 1 - least, SAME: inside, else AMBIGUOUS.
+ * `least` is the smallest relative difference that matters, 0.02 by default. */
+enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least);
+const char *mb_verdict_name(enum mb_verdict verdict); /* "FAST", "SLOW", "SAME", "AMBG" */
+
+#endif
