@@ -53,9 +53,8 @@ struct mb_kernel_args {
 };
 
 struct mb_cpu_kernel {
-    const char
-        *name;       /* f32_gemm_6x16__avx2: also its test's, its benchmark's and the plan's word */
-    enum mb_isa isa; /* least instruction set */
+    const char *name; /* "f32_gemm__avx2": also its test's, its benchmark's and the plan's word */
+    enum mb_isa isa;  /* least instruction set */
     enum mb_step_kind kind;
     bool (*supports)(const union mb_step_desc *desc, int n_threads);
 

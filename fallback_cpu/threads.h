@@ -13,6 +13,10 @@ struct mb_thread {
  * when all have. Threads flush denormals to zero inside (the caller's mode is restored). */
 void mb_team_run(int n_threads, void (*body)(void *arg, const struct mb_thread *thread), void *arg);
 
+/* How many threads a team of n_threads really gets: OpenMP's limits (OMP_THREAD_LIMIT, nesting) may
+ * allow fewer, and then `count` says so in mb_team_run. */
+int mb_team_size(int n_threads);
+
 /* Waits until every thread of the team has come here; writes before are seen after. */
 void mb_barrier(const struct mb_thread *thread);
 

@@ -1,0 +1,87 @@
+/* What the convolution kernels share: how they read the image and how they write y.
+ *
+ * Both layouts are read into the same form: blocks of VW channels, a vector for each pixel, with
+ * the zeros of the padding written out, so that nothing behind it knows an edge or a layout. */
+#ifndef MB_F32_CONV2D_H
+#define MB_F32_CONV2D_H
+
+#include "simd.h"
+
+#include <string.h>
+
+MB_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+MB_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+MB_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+MB_INLINE int64_t round_up(int64_t a, int64_t to) { return ceil_div(a, to) * to; }
+
+MB_INLINE float weight_of(const struct mb_conv2d_desc *d, const float *w, int64_t filter, int64_t c,
+                          int64_t r, int64_t s) {
+    return d->layout == MB_NCHW ? w[((filter * d->c + c) * d->r + r) * d->s + s]
+                                : w[((r * d->s + s) * d->c + c) * d->filters + filter];
+}
+
+struct window {
+    int64_t n;               /* image */
+    int64_t row, rows;       /* in the padded image, whose first row and column are number 0; */
+    int64_t column, columns; /* what lies outside of the padded image as well reads zero */
+};
+
+/* Channels [block * VW, block * VW + VW) of a window of x to to[rows][columns][VW]; channels from
+ * d->c on read zero. */
+static void read_window(const struct mb_conv2d_desc *d, const float *x, const struct window *win,
+                        int64_t block, float *to) {
+    const int64_t c0 = block * VW, channels = min_of(VW, d->c - c0);
+    const int64_t plane = d->h * d->w;
+    const int64_t left = win->column - d->pad_before[1]; /* of the window, in the image */
+    const int64_t begin = min_of(max_of(-left, 0), win->columns);
+    const int64_t end = max_of(begin, min_of(win->columns, d->w - left));
+    for (int64_t i = 0; i < win->rows; i++, to += win->columns * VW) {
+        const int64_t y = win->row + i - d->pad_before[0];
+        const bool inside = y >= 0 && y < d->h;
+        const int64_t first = inside ? begin : win->columns, last = inside ? end : win->columns;
+        memset(to, 0, (size_t)(first * VW) * sizeof *to);
+        memset(to + last * VW, 0, (size_t)((win->columns - last) * VW) * sizeof *to);
+        if (first == last) continue;
+        if (d->layout == MB_NCHW) {
+            const float *from = x + (win->n * d->c + c0) * plane + y * d->w + left;
+            for (int64_t j = first; j < last; j += 8)
+                for (int64_t c = 0; c < VW; c += 8)
+                    mb_transpose_8x8(from + c * plane + j, plane, channels - c, last - j,
+                                     to + j * VW + c, VW, 8);
+        } else {
+            const float *from = x + ((win->n * d->h + y) * d->w + left) * d->c + c0;
+            if (channels == VW)
+                for (int64_t j = first; j < last; j++) vf_store(to + j * VW, vf_load(from + j * d->c));
+            else
+                for (int64_t j = first; j < last; j++)
+                    vf_store(to + j * VW, vf_load_part(from + j * d->c, channels));
+        }
+    }
+}
+
+struct pixels {
+    int64_t n, row, column, columns; /* of y */
+    int64_t filter, filters;
+};
+
+/* from[columns][stride], its first `filters` elements, to y. */
+static void write_pixels(const struct mb_conv2d_desc *d, const struct pixels *px, const float *from,
+                         int64_t stride, float *y) {
+    if (d->layout == MB_NCHW) {
+        const int64_t plane = d->pool_h * d->pool_w;
+        float *to = y + (px->n * d->filters + px->filter) * plane + px->row * d->pool_w + px->column;
+        for (int64_t f = 0; f < px->filters; f += 8)
+            for (int64_t j = 0; j < px->columns; j += 8)
+                mb_transpose_8x8(from + j * stride + f, stride, px->columns - j, px->filters - f,
+                                 to + f * plane + j, plane, px->columns - j);
+    } else {
+        float *to = y + ((px->n * d->pool_h + px->row) * d->pool_w + px->column) * d->filters +
+                    px->filter;
+        for (int64_t j = 0; j < px->columns; j++)
+            for (int64_t f = 0; f < px->filters; f += VW)
+                vf_store_part(to + j * d->filters + f, vf_load(from + j * stride + f),
+                              min_of(VW, px->filters - f));
+    }
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* Convolution by its definition, for every filter, stride, padding, pooling and extent.
+ *
+ * A unit of work is a band of rows of y of one image: its window of the image is read once (see
+ * f32_conv2d.h), then each block of NR filters goes over its pixels in tiles of MR pixels by NR
+ * filters, which stay in registers for all taps. The pixels of a tile are addressed one by one, so
+ * a tile may run over the ends of rows and no extent is a special case. Bias, activation and
+ * pooling follow while the band's sums are in cache. */
+#include "f32_conv2d.h"
+
+enum { NR = 2 * VW, MR = VF_REGS == 32 ? 8 : 6 };
+
+/* Kept in L2 together with a block's weights, and in L1; found by trying. */
+enum { WINDOW_FLOATS = 32768, SUM_FLOATS = 6144 };
+
+struct plan {
+    int64_t blocks;       /* of VW channels */
+    int64_t filter_parts; /* a unit is one band of one image for one part of the filter blocks */
+    int64_t filter_blocks;
+    int64_t bands, band_rows;     /* rows of y */
+    int64_t sum_rows, sum_column; /* of the convolution that a band needs, and its columns */
+    int64_t in_rows, in_columns;  /* of the padded image */
+    int32_t pool_kernel[2], pool_stride[2];
+    size_t window_floats, sum_floats, row_floats;
+};
+
+static void set_band(const struct mb_conv2d_desc *d, struct plan *p, int64_t bands) {
+    p->bands = bands;
+    p->band_rows = ceil_div(d->pool_h, bands);
+    p->bands = ceil_div(d->pool_h, p->band_rows);
+    p->sum_rows = (p->band_rows - 1) * p->pool_stride[0] + p->pool_kernel[0];
+    p->in_rows = (p->sum_rows - 1) * d->stride[0] + d->r;
+    p->window_floats = (size_t)round_up(p->blocks * p->in_rows * p->in_columns * VW, 16);
+    p->sum_floats = (size_t)(round_up(p->sum_rows * p->sum_column, MR) * NR);
+}
+
+static struct plan plan_of(const struct mb_conv2d_desc *d, int n_threads) {
+    struct plan p = {.blocks = ceil_div(d->c, VW), .filter_blocks = ceil_div(d->filters, NR)};
+    for (int i = 0; i < 2; i++) {
+        p.pool_kernel[i] = d->has_pool ? d->pool_kernel[i] : 1;
+        p.pool_stride[i] = d->has_pool ? d->pool_stride[i] : 1;
+    }
+    p.sum_column = (d->pool_w - 1) * p.pool_stride[1] + p.pool_kernel[1];
+    p.in_columns = (p.sum_column - 1) * d->stride[1] + d->s;
+    p.row_floats = (size_t)(d->pool_w * NR);
+
+    /* As few bands as fit the caches, then so many that the threads get equal shares. */
+    set_band(d, &p, 1);
+    while (p.band_rows > 1 && (p.window_floats > WINDOW_FLOATS || p.sum_floats > SUM_FLOATS))
+        set_band(d, &p, ceil_div(d->pool_h, p.band_rows - 1));
+    int64_t best = p.bands, best_rows = INT64_MAX;
+    for (int64_t bands = p.bands; bands <= min_of(d->pool_h, p.bands + n_threads); bands++) {
+        const int64_t rows = ceil_div(d->n * bands, n_threads) * ceil_div(d->pool_h, bands);
+        if (rows < best_rows) best = bands, best_rows = rows;
+    }
+    set_band(d, &p, best);
+    p.filter_parts = min_of(p.filter_blocks, ceil_div(n_threads, d->n * p.bands));
+    return p;
+}
+
+static bool supports(const union mb_step_desc *desc, int n_threads) {
+    (void)desc, (void)n_threads;
+    return true;
+}
+
+/* In cycles: two vectors a cycle at 85 %, reading the window, then each sum stored, pooled, written. */
+static double cost(const union mb_step_desc *desc, int n_threads) {
+    const struct mb_conv2d_desc *d = &desc->conv2d;
+    const struct plan p = plan_of(d, n_threads);
+    const double sums = (double)round_up(p.sum_rows * p.sum_column, MR);
+    const double filter_blocks = (double)ceil_div(p.filter_blocks, p.filter_parts);
+    const double unit = filter_blocks * sums * (double)(d->c * d->r * d->s) / 0.85 +
+                        (double)p.window_floats / VW * 4 + filter_blocks * sums * 2 * 4;
+    return 500 + (double)ceil_div(d->n * p.bands * p.filter_parts, n_threads) * unit / 3;
+}
+
+/* [filter_blocks][blocks][r][s][channels of the block][NR], then the bias. */
+static size_t packed_bytes(const union mb_step_desc *desc, int n_threads) {
+    const struct mb_conv2d_desc *d = &desc->conv2d;
+    (void)n_threads;
+    return (size_t)(ceil_div(d->filters, NR) * NR * (d->c * d->r * d->s + 1)) * sizeof(float);
+}
+
+static size_t scratch_bytes(const union mb_step_desc *desc, int n_threads) {
+    const struct plan p = plan_of(&desc->conv2d, n_threads);
+    return (size_t)n_threads * (p.window_floats + p.sum_floats + p.row_floats) * sizeof(float);
+}
+
+static void pack(const union mb_step_desc *desc, const float *w, const float *bias, void *packed,
+                 const struct mb_thread *thread) {
+    const struct mb_conv2d_desc *d = &desc->conv2d;
+    const int64_t taps = d->c * d->r * d->s, filter_blocks = ceil_div(d->filters, NR);
+    float *to_bias = (float *)packed + filter_blocks * taps * NR;
+    int64_t block, end;
+    for (mb_share(thread, filter_blocks, &block, &end); block < end; block++) {
+        float *to = (float *)packed + block * taps * NR;
+        const int64_t f0 = block * NR, filters = min_of(NR, d->filters - f0);
+        memset(to_bias + f0, 0, NR * sizeof *to);
+        if (bias) memcpy(to_bias + f0, bias + f0, (size_t)filters * sizeof *to);
+        for (int64_t c0 = 0; c0 < d->c; c0 += VW)
+            for (int64_t r = 0; r < d->r; r++)
+                for (int64_t s = 0; s < d->s; s++)
+                    for (int64_t c = c0; c < min_of(c0 + VW, d->c); c++, to += NR)
+                        for (int64_t f = 0; f < NR; f++)
+                            to[f] = f < filters ? weight_of(d, w, f0 + f, c, r, s) : 0.0f;
+    }
+}
+
+/* sums[MR][NR] += the taps of one vector of channels; `vectors` of the NR filters are computed. */
+MB_INLINE void add_channels(VF sums[MR][2], const float *const pixel[MR], int64_t offset,
+                            int64_t channels, const float *w, const int vectors) {
+    for (int64_t c = 0; c < channels; c++) {
+        VF wv[2];
+        MB_UNROLL
+        for (int v = 0; v < vectors; v++) wv[v] = vf_load(w + c * NR + v * VW);
+        MB_UNROLL
+        for (int i = 0; i < MR; i++) {
+            const VF xv = vf_set1(pixel[i][offset + c]);
+            MB_UNROLL
+            for (int v = 0; v < vectors; v++) sums[i][v] = vf_fma(xv, wv[v], sums[i][v]);
+        }
+    }
+}
+
+MB_INLINE void tile(const struct mb_conv2d_desc *d, const struct plan *p,
+                    const float *const pixel[MR], const float *w, float *to, const int vectors) {
+    VF sums[MR][2];
+    MB_UNROLL
+    for (int i = 0; i < MR; i++) sums[i][0] = sums[i][1] = vf_zero();
+    for (int64_t block = 0; block < p->blocks; block++) {
+        const int64_t channels = min_of(VW, d->c - block * VW);
+        for (int64_t r = 0; r < d->r; r++) {
+            int64_t offset = ((block * p->in_rows + r) * p->in_columns) * VW;
+            for (int64_t s = 0; s < d->s; s++, offset += VW, w += channels * NR)
+                if (channels == VW)
+                    add_channels(sums, pixel, offset, VW, w, vectors);
+                else
+                    add_channels(sums, pixel, offset, channels, w, vectors);
+        }
+    }
+    MB_UNROLL
+    for (int i = 0; i < MR; i++)
+        MB_UNROLL
+        for (int v = 0; v < vectors; v++) vf_store(to + i * NR + v * VW, sums[i][v]);
+}
+
+/* sums[rows * sum_column][NR] of one block of filters. */
+static void convolve(const struct mb_conv2d_desc *d, const struct plan *p, int64_t rows,
+                     const float *window, const float *w, int64_t filters, float *sums) {
+    const int64_t count = rows * p->sum_column;
+    int64_t row = 0, column = 0;
+    const float *pixel[MR];
+    for (int64_t i = 0; i < count; i += MR, sums += MR * NR) {
+        for (int j = 0; j < MR; j++) {
+            pixel[j] = window + (row * d->stride[0] * p->in_columns + column * d->stride[1]) * VW;
+            if (i + j + 1 >= count) continue; /* the last pixel fills its tile */
+            if (++column == p->sum_column) column = 0, row++;
+        }
+        if (filters > VW)
+            tile(d, p, pixel, w, sums, 2);
+        else
+            tile(d, p, pixel, w, sums, 1);
+    }
+}
+
+/* One row of y: the largest of each window of sums[][sum_column][NR], with bias and activation,
+ * which being monotone may follow the pooling. */
+static void finish_row(const struct mb_conv2d_desc *d, const struct plan *p, const float *sums,
+                       const float *bias, int64_t filters, float *to) {
+    const bool relu = d->act == MB_ACT_RELU;
+    for (int64_t v = 0; v < filters; v += VW) {
+        const VF bv = vf_load(bias + v);
+        for (int64_t column = 0; column < d->pool_w; column++) {
+            const float *from = sums + column * p->pool_stride[1] * NR + v;
+            VF best = vf_load(from);
+            for (int64_t i = 0; i < p->pool_kernel[0]; i++)
+                for (int64_t j = i == 0; j < p->pool_kernel[1]; j++)
+                    best = vf_max(best, vf_load(from + (i * p->sum_column + j) * NR));
+            best = vf_add(best, bv);
+            vf_store(to + column * NR + v, relu ? vf_relu(best) : best);
+        }
+    }
+}
+
+static void run(const union mb_step_desc *desc, const struct mb_kernel_args *args,
+                const struct mb_thread *thread) {
+    const struct mb_conv2d_desc *d = &desc->conv2d;
+    const struct plan p = plan_of(d, thread->count);
+    const int64_t taps = d->c * d->r * d->s;
+    const float *packed = args->packed, *packed_bias = packed + p.filter_blocks * taps * NR;
+    float *window = (float *)args->scratch +
+                    (size_t)thread->index * (p.window_floats + p.sum_floats + p.row_floats);
+    float *sums = window + p.window_floats, *row = sums + p.sum_floats;
+    int64_t unit, end, in_window = -1;
+    for (mb_share(thread, d->n * p.bands * p.filter_parts, &unit, &end); unit < end; unit++) {
+        const int64_t band = unit / p.filter_parts, n = band / p.bands;
+        const int64_t y0 = band % p.bands * p.band_rows;
+        const int64_t y_rows = min_of(p.band_rows, d->pool_h - y0);
+        const int64_t sum_rows = (y_rows - 1) * p.pool_stride[0] + p.pool_kernel[0];
+        if (band != in_window) {
+            const struct window win = {n, y0 * p.pool_stride[0] * d->stride[0], p.in_rows, 0,
+                                       p.in_columns};
+            for (int64_t block = 0; block < p.blocks; block++)
+                read_window(d, args->x, &win, block, window + block * p.in_rows * p.in_columns * VW);
+            in_window = band;
+        }
+        const struct mb_thread part = {(int)(unit % p.filter_parts), (int)p.filter_parts};
+        int64_t block, block_end;
+        for (mb_share(&part, p.filter_blocks, &block, &block_end); block < block_end; block++) {
+            struct pixels px = {n, y0, 0, d->pool_w, block * NR, 0};
+            px.filters = min_of(NR, d->filters - px.filter);
+            convolve(d, &p, sum_rows, window, packed + block * taps * NR, px.filters, sums);
+            for (int64_t i = 0; i < y_rows; i++, px.row++) {
+                finish_row(d, &p, sums + i * p.pool_stride[0] * p.sum_column * NR,
+                           packed_bias + px.filter, px.filters, row);
+                write_pixels(d, &px, row, NR, args->y);
+            }
+        }
+    }
+}
+
+MB_KERNEL(f32_conv2d_direct) = {
+    MB_KERNEL_HEAD(f32_conv2d_direct),
+    .kind = MB_STEP_CONV2D,
+    .supports = supports,
+    .cost = cost,
+    .packed_bytes = packed_bytes,
+    .scratch_bytes = scratch_bytes,
+    .pack = pack,
+    .run = run,
+};

@@ -1,0 +1,360 @@
+#include "kernel_tester.h"
+
+#include "cpu_isa.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct kt_counts kt_counts;
+
+/* ---- kernels that the processor cannot run ---- */
+
+#if defined(MB_HAVE_EMULATED)
+#define EMULATED_scalar(name)
+#define EMULATED_avx2(name)
+#define EMULATED_avx512(name) extern const struct mb_cpu_kernel mb_cpu_##name##__avx512_emulated;
+#define K(name, isa)          EMULATED_##isa(name)
+#include "kernels.def"
+#undef EMULATED_avx512
+#define EMULATED_avx512(name) &mb_cpu_##name##__avx512_emulated,
+#define K(name, isa)          EMULATED_##isa(name)
+static const struct mb_cpu_kernel *const emulated[] = {
+#include "kernels.def"
+    NULL};
+#else
+static const struct mb_cpu_kernel *const emulated[] = {NULL};
+#endif
+
+const struct mb_cpu_kernel *kt_runnable(const struct mb_cpu_kernel *row) {
+    if (row->isa <= mb_cpu_isa()) return row;
+    if (row->isa != MB_ISA_AVX512 || mb_cpu_isa() < MB_ISA_AVX2) return NULL;
+    for (size_t i = 0; emulated[i]; i++)
+        if (strncmp(emulated[i]->name, row->name, strlen(row->name)) == 0) return emulated[i];
+    return NULL;
+}
+
+/* ---- guarded memory ---- */
+
+enum { PAGE = 4096, GUARD = 256 };
+static const unsigned char guard_byte = 0xa5;
+
+/* [guard][bytes][slack] and then an unmapped page; slack < align. */
+struct region {
+    unsigned char *map, *data;
+    size_t map_bytes, bytes, slack;
+};
+
+static struct region region_new(size_t bytes, size_t align) {
+    struct region r = {.bytes = bytes};
+    r.slack = (align - bytes % align) % align;
+    size_t pages = (bytes + r.slack + GUARD + PAGE - 1) / PAGE + 1;
+    r.map_bytes = pages * PAGE;
+    r.map = mmap(NULL, r.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (r.map == MAP_FAILED || mprotect(r.map + r.map_bytes - PAGE, PAGE, PROT_NONE)) {
+        fprintf(stderr, "out of memory: %zu bytes\n", r.map_bytes);
+        exit(1);
+    }
+    r.data = r.map + r.map_bytes - PAGE - r.slack - bytes;
+    memset(r.data - GUARD, guard_byte, GUARD);
+    memset(r.data + bytes, guard_byte, r.slack);
+    return r;
+}
+
+static void region_free(struct region *r) { munmap(r->map, r->map_bytes); }
+
+static bool guards_intact(const struct region *r) {
+    for (size_t i = 1; i <= GUARD; i++)
+        if (r->data[-(ptrdiff_t)i] != guard_byte) return false;
+    for (size_t i = 0; i < r->slack; i++)
+        if (r->data[r->bytes + i] != guard_byte) return false;
+    return true;
+}
+
+/* ---- operands ---- */
+
+static uint64_t random_bits(uint64_t *state) {
+    *state += 0x9e3779b97f4a7c15u;
+    uint64_t z = *state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static float normal(uint64_t *state) {
+    double u = ((double)(random_bits(state) >> 11) + 1) * 0x1p-53;
+    double v = (double)(random_bits(state) >> 11) * 0x1p-53;
+    return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+}
+
+static void fill(float *to, size_t count, enum kt_fill how, bool is_x, uint64_t seed) {
+    for (size_t i = 0; i < count; i++) {
+        if (how == KT_INTEGERS)
+            to[i] = (float)(int)(random_bits(&seed) % 7) - 3;
+        else
+            to[i] = normal(&seed) + (how == KT_OFFSET && is_x ? 100.0f : 0.0f);
+    }
+    if (!is_x || count == 0) return;
+    for (int i = 0; i < 3; i++) {
+        size_t at = random_bits(&seed) % count;
+        if (how == KT_NAN) to[at] = NAN;
+        if (how == KT_INF) to[at] = i & 1 ? -INFINITY : INFINITY;
+    }
+}
+
+/* ---- the FP64 loops ---- */
+
+/* An output before activation, and the sum of its terms' magnitudes. */
+struct sum {
+    double value, magnitude;
+};
+
+static void sum_add(struct sum *s, double term) {
+    s->value += term;
+    s->magnitude += fabs(term);
+}
+
+static void sum_activate(struct sum *s, enum mb_activation act) {
+    if (act == MB_ACT_RELU && s->value < 0) s->value = 0;
+}
+
+static struct sum matmul_at(const struct mb_matmul_desc *d, const float *a, const float *w,
+                            const float *bias, int64_t index) {
+    const int64_t j = index % d->n, i = index / d->n % d->m, b = index / d->n / d->m;
+    struct sum s = {0, 0};
+    for (int64_t k = 0; k < d->k; k++)
+        sum_add(&s, (double)a[b * d->a_stride + i * d->k + k] *
+                        (double)w[b * d->w_stride + k * d->n + j]);
+    if (bias) sum_add(&s, (double)bias[j]);
+    sum_activate(&s, d->act);
+    return s;
+}
+
+static struct sum conv_at(const struct mb_conv2d_desc *d, const float *x, const float *w,
+                          const float *bias, int64_t n, int64_t f, int64_t oy, int64_t ox) {
+    const bool nchw = d->layout == MB_NCHW;
+    struct sum sum = {0, 0};
+    for (int64_t c = 0; c < d->c; c++)
+        for (int64_t r = 0; r < d->r; r++)
+            for (int64_t s = 0; s < d->s; s++) {
+                int64_t y = oy * d->stride[0] - d->pad_before[0] + r;
+                int64_t z = ox * d->stride[1] - d->pad_before[1] + s;
+                if (y < 0 || y >= d->h || z < 0 || z >= d->w) continue;
+                float xv = nchw ? x[((n * d->c + c) * d->h + y) * d->w + z]
+                                : x[((n * d->h + y) * d->w + z) * d->c + c];
+                float wv = nchw ? w[((f * d->c + c) * d->r + r) * d->s + s]
+                                : w[((r * d->s + s) * d->c + c) * d->filters + f];
+                sum_add(&sum, (double)xv * (double)wv);
+            }
+    if (bias) sum_add(&sum, (double)bias[f]);
+    sum_activate(&sum, d->act);
+    return sum;
+}
+
+static struct sum conv2d_at(const struct mb_conv2d_desc *d, const float *x, const float *w,
+                            const float *bias, int64_t index) {
+    const bool nchw = d->layout == MB_NCHW;
+    int64_t n, f, py, px;
+    if (nchw) {
+        px = index % d->pool_w, py = index / d->pool_w % d->pool_h;
+        f = index / d->pool_w / d->pool_h % d->filters,
+        n = index / d->pool_w / d->pool_h / d->filters;
+    } else {
+        f = index % d->filters, px = index / d->filters % d->pool_w;
+        py = index / d->filters / d->pool_w % d->pool_h;
+        n = index / d->filters / d->pool_w / d->pool_h;
+    }
+    if (!d->has_pool) return conv_at(d, x, w, bias, n, f, py, px);
+    struct sum best = {-INFINITY, 0};
+    for (int64_t i = 0; i < d->pool_kernel[0]; i++)
+        for (int64_t j = 0; j < d->pool_kernel[1]; j++) {
+            struct sum s = conv_at(d, x, w, bias, n, f, py * d->pool_stride[0] + i,
+                                   px * d->pool_stride[1] + j);
+            if (isnan(s.value) || s.value > best.value) best.value = s.value;
+            if (isnan(best.value)) best.value = (double)NAN;
+            if (s.magnitude > best.magnitude) best.magnitude = s.magnitude;
+        }
+    return best;
+}
+
+/* ---- one case ---- */
+
+struct trial {
+    const struct mb_cpu_kernel *kernel;
+    const union mb_step_desc *desc;
+    struct region x, w, bias, y, packed, scratch;
+    bool has_bias;
+};
+
+static void pack_body(void *arg, const struct mb_thread *thread) {
+    const struct trial *t = arg;
+    t->kernel->pack(t->desc, (const float *)t->w.data,
+                    t->has_bias ? (const float *)t->bias.data : NULL, t->packed.data, thread);
+}
+
+static void run_body(void *arg, const struct mb_thread *thread) {
+    const struct trial *t = arg;
+    const struct mb_kernel_args args = {(const float *)t->x.data, t->packed.data,
+                                        (float *)t->y.data, t->scratch.data};
+    t->kernel->run(t->desc, &args, thread);
+}
+
+struct case_sizes {
+    size_t x, w, bias, y; /* elements */
+};
+
+static struct sum expected_at(const struct trial *t, int64_t index) {
+    const float *x = (const float *)t->x.data, *w = (const float *)t->w.data;
+    const float *bias = t->has_bias ? (const float *)t->bias.data : NULL;
+    return t->kernel->kind == MB_STEP_MATMUL ? matmul_at(&t->desc->matmul, x, w, bias, index)
+                                             : conv2d_at(&t->desc->conv2d, x, w, bias, index);
+}
+
+static bool value_fits(float got, struct sum expected, double rel_sum) {
+    if (isnan(expected.value)) return isnan(got);
+    if (isinf(expected.value)) return (double)got == expected.value;
+    return fabs((double)got - expected.value) <= rel_sum * expected.magnitude;
+}
+
+static void describe(char *buf, size_t size, const struct trial *t) {
+    if (t->kernel->kind == MB_STEP_MATMUL) {
+        const struct mb_matmul_desc *d = &t->desc->matmul;
+        snprintf(buf, size,
+                 "batch %lld m %lld n %lld k %lld a_stride %lld w_stride %lld bias %d act %d",
+                 (long long)d->batch, (long long)d->m, (long long)d->n, (long long)d->k,
+                 (long long)d->a_stride, (long long)d->w_stride, d->has_bias, (int)d->act);
+    } else {
+        const struct mb_conv2d_desc *d = &t->desc->conv2d;
+        snprintf(buf, size,
+                 "%s n %lld c %lld h %lld w %lld filters %lld r %lld s %lld stride %d,%d pad "
+                 "%d,%d out %lldx%lld bias %d act %d pool %d kernel %d,%d stride %d,%d",
+                 d->layout == MB_NCHW ? "NCHW" : "NHWC", (long long)d->n, (long long)d->c,
+                 (long long)d->h, (long long)d->w, (long long)d->filters, (long long)d->r,
+                 (long long)d->s, d->stride[0], d->stride[1], d->pad_before[0], d->pad_before[1],
+                 (long long)d->out_h, (long long)d->out_w, d->has_bias, (int)d->act, d->has_pool,
+                 d->pool_kernel[0], d->pool_kernel[1], d->pool_stride[0], d->pool_stride[1]);
+    }
+}
+
+static bool complain(const struct trial *t, int n_threads, enum kt_fill how, const char *what) {
+    static const char *const fills[KT_N_FILLS] = {"integers", "normal", "offset", "nan", "inf"};
+    char shape[320];
+    describe(shape, sizeof shape, t);
+    fprintf(stderr, "FAILED %s: %s, %d threads, fill %s: %s\n", t->kernel->name, shape, n_threads,
+            fills[how], what);
+    kt_counts.failed++;
+    return false;
+}
+
+static bool check_values(const struct trial *t, int n_threads, enum kt_fill how,
+                         struct kt_tolerance tolerance) {
+    const float *y = (const float *)t->y.data;
+    for (size_t i = 0; i < t->y.bytes / sizeof *y; i++) {
+        struct sum expected = expected_at(t, (int64_t)i);
+        if (value_fits(y[i], expected, tolerance.rel_sum)) continue;
+        char what[160];
+        snprintf(what, sizeof what, "y[%zu] is %.9g, expected %.9g within %.3g", i, (double)y[i],
+                 expected.value, tolerance.rel_sum * expected.magnitude);
+        return complain(t, n_threads, how, what);
+    }
+    return true;
+}
+
+static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_desc *desc,
+                     struct case_sizes sizes, int n_threads, enum kt_fill how,
+                     struct kt_tolerance tolerance) {
+    if (!kernel->supports(desc, n_threads)) {
+        kt_counts.unsupported++;
+        return true;
+    }
+    kt_counts.run++;
+    struct trial t = {.kernel = kernel, .desc = desc, .has_bias = sizes.bias > 0};
+    t.x = region_new(sizes.x * sizeof(float), sizeof(float));
+    t.w = region_new(sizes.w * sizeof(float), sizeof(float));
+    t.bias = region_new(sizes.bias * sizeof(float), sizeof(float));
+    t.y = region_new(sizes.y * sizeof(float), sizeof(float));
+    t.packed = region_new(kernel->packed_bytes(desc, n_threads), 64);
+    t.scratch = region_new(kernel->scratch_bytes(desc, n_threads), 64);
+    float *first = malloc(t.y.bytes);
+    bool ok = first != NULL;
+    fill((float *)t.x.data, sizes.x, how, true, 1);
+    fill((float *)t.w.data, sizes.w, how, false, 2);
+    fill((float *)t.bias.data, sizes.bias, how, false, 3);
+    memset(t.packed.data, 0xff, t.packed.bytes); /* NaN, and no thread's leavings */
+    mb_team_run(n_threads, pack_body, &t);
+    for (int repeat = 0; ok && repeat < 2; repeat++) {
+        memset(t.y.data, 0xff, t.y.bytes);
+        memset(t.scratch.data, 0xff, t.scratch.bytes);
+        mb_team_run(n_threads, run_body, &t);
+        if (repeat == 0) memcpy(first, t.y.data, t.y.bytes);
+    }
+    const struct region *regions[] = {&t.x, &t.w, &t.bias, &t.y, &t.packed, &t.scratch};
+    static const char *const overrun[] = {"guards of x overwritten",
+                                          "guards of w overwritten",
+                                          "guards of bias overwritten",
+                                          "guards of y overwritten",
+                                          "guards of packed overwritten",
+                                          "guards of scratch "
+                                          "overwritten"};
+    for (int i = 0; ok && i < 6; i++)
+        if (!guards_intact(regions[i])) ok = complain(&t, n_threads, how, overrun[i]);
+    if (ok) ok = check_values(&t, n_threads, how, tolerance);
+    if (ok && memcmp(first, t.y.data, t.y.bytes) != 0)
+        ok = complain(&t, n_threads, how, "a second run gave other bits");
+    free(first);
+    for (int i = 0; i < 6; i++) {
+        struct region region = *regions[i];
+        region_free(&region);
+    }
+    return ok;
+}
+
+bool kt_matmul(const struct mb_cpu_kernel *kernel, const struct mb_matmul_desc *d, int n_threads,
+               enum kt_fill how, struct kt_tolerance tolerance) {
+    const union mb_step_desc desc = {.matmul = *d};
+    const struct case_sizes sizes = {
+        .x = (size_t)((d->batch - 1) * d->a_stride + d->m * d->k),
+        .w = (size_t)((d->batch - 1) * d->w_stride + d->k * d->n),
+        .bias = d->has_bias ? (size_t)d->n : 0,
+        .y = (size_t)(d->batch * d->m * d->n),
+    };
+    return run_case(kernel, &desc, sizes, n_threads, how, tolerance);
+}
+
+bool kt_conv2d(const struct mb_cpu_kernel *kernel, const struct mb_conv2d_desc *d, int n_threads,
+               enum kt_fill how, struct kt_tolerance tolerance) {
+    const union mb_step_desc desc = {.conv2d = *d};
+    const struct case_sizes sizes = {
+        .x = (size_t)(d->n * d->c * d->h * d->w),
+        .w = (size_t)(d->filters * d->c * d->r * d->s),
+        .bias = d->has_bias ? (size_t)d->filters : 0,
+        .y = (size_t)(d->n * d->filters * d->pool_h * d->pool_w),
+    };
+    return run_case(kernel, &desc, sizes, n_threads, how, tolerance);
+}
+
+struct mb_conv2d_desc kt_conv2d_desc(enum mb_layout layout, int64_t n, int64_t c, int64_t h,
+                                     int64_t w, int64_t filters, int64_t r, int64_t s,
+                                     int32_t stride, int32_t pad, int32_t pool) {
+    struct mb_conv2d_desc d = {.layout = layout,
+                               .n = n,
+                               .c = c,
+                               .h = h,
+                               .w = w,
+                               .filters = filters,
+                               .r = r,
+                               .s = s,
+                               .stride = {stride, stride},
+                               .pad_before = {pad, pad},
+                               .out_h = mb_window_extent(h, pad, pad, r, stride),
+                               .out_w = mb_window_extent(w, pad, pad, s, stride),
+                               .has_pool = pool > 0,
+                               .pool_kernel = {pool, pool},
+                               .pool_stride = {pool, pool}};
+    d.pool_h = pool ? mb_window_extent(d.out_h, 0, 0, pool, pool) : d.out_h;
+    d.pool_w = pool ? mb_window_extent(d.out_w, 0, 0, pool, pool) : d.out_w;
+    return d;
+}
