@@ -141,6 +141,14 @@ MB_INLINE void vf_store_part(float *p, VF a, int64_t count) {
     vf_store(lane, a);
     if (count > 0) memcpy(p, lane, (size_t)count * sizeof *p);
 }
+/* It has no reduction. */
+MB_INLINE float vf_sum(VF a) {
+    float lane[VW];
+    vf_store(lane, a);
+    for (int half = VW / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
 #else
 MB_INLINE VF vf_load_part(const float *p, int64_t count) {
     return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
@@ -148,9 +156,8 @@ MB_INLINE VF vf_load_part(const float *p, int64_t count) {
 MB_INLINE void vf_store_part(float *p, VF a, int64_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), a);
 }
-#endif
-
 MB_INLINE float vf_sum(VF a) { return _mm512_reduce_add_ps(a); }
+#endif
 
 #endif
 
