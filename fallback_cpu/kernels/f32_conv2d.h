@@ -51,7 +51,8 @@ static void read_window(const struct mb_conv2d_desc *d, const float *x, const st
         } else {
             const float *from = x + ((win->n * d->h + y) * d->w + left) * d->c + c0;
             if (channels == VW)
-                for (int64_t j = first; j < last; j++) vf_store(to + j * VW, vf_load(from + j * d->c));
+                for (int64_t j = first; j < last; j++)
+                    vf_store(to + j * VW, vf_load(from + j * d->c));
             else
                 for (int64_t j = first; j < last; j++)
                     vf_store(to + j * VW, vf_load_part(from + j * d->c, channels));
@@ -69,14 +70,15 @@ static void write_pixels(const struct mb_conv2d_desc *d, const struct pixels *px
                          int64_t stride, float *y) {
     if (d->layout == MB_NCHW) {
         const int64_t plane = d->pool_h * d->pool_w;
-        float *to = y + (px->n * d->filters + px->filter) * plane + px->row * d->pool_w + px->column;
+        float *to =
+            y + (px->n * d->filters + px->filter) * plane + px->row * d->pool_w + px->column;
         for (int64_t f = 0; f < px->filters; f += 8)
             for (int64_t j = 0; j < px->columns; j += 8)
                 mb_transpose_8x8(from + j * stride + f, stride, px->columns - j, px->filters - f,
                                  to + f * plane + j, plane, px->columns - j);
     } else {
-        float *to = y + ((px->n * d->pool_h + px->row) * d->pool_w + px->column) * d->filters +
-                    px->filter;
+        float *to =
+            y + ((px->n * d->pool_h + px->row) * d->pool_w + px->column) * d->filters + px->filter;
         for (int64_t j = 0; j < px->columns; j++)
             for (int64_t f = 0; f < px->filters; f += VW)
                 vf_store_part(to + j * d->filters + f, vf_load(from + j * stride + f),

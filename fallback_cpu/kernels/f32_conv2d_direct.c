@@ -62,7 +62,8 @@ static bool supports(const union mb_step_desc *desc, int n_threads) {
     return true;
 }
 
-/* In cycles: two vectors a cycle at 85 %, reading the window, then each sum stored, pooled, written. */
+/* In cycles: two vectors a cycle at 85 %, reading the window, then each sum stored, pooled,
+ * written. */
 static double cost(const union mb_step_desc *desc, int n_threads) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
     const struct plan p = plan_of(d, n_threads);
@@ -138,9 +139,8 @@ MB_INLINE void tile(const struct mb_conv2d_desc *d, const struct plan *p,
         }
     }
     MB_UNROLL
-    for (int i = 0; i < MR; i++)
-        MB_UNROLL
-        for (int v = 0; v < vectors; v++) vf_store(to + i * NR + v * VW, sums[i][v]);
+    for (int i = 0; i < MR; i++) MB_UNROLL
+    for (int v = 0; v < vectors; v++) vf_store(to + i * NR + v * VW, sums[i][v]);
 }
 
 /* sums[rows * sum_column][NR] of one block of filters. */
@@ -200,7 +200,8 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
             const struct window win = {n, y0 * p.pool_stride[0] * d->stride[0], p.in_rows, 0,
                                        p.in_columns};
             for (int64_t block = 0; block < p.blocks; block++)
-                read_window(d, args->x, &win, block, window + block * p.in_rows * p.in_columns * VW);
+                read_window(d, args->x, &win, block,
+                            window + block * p.in_rows * p.in_columns * VW);
             in_window = band;
         }
         const struct mb_thread part = {(int)(unit % p.filter_parts), (int)p.filter_parts};

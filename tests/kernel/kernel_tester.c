@@ -96,12 +96,16 @@ static void fill(float *to, size_t count, enum kt_fill how, bool is_x, uint64_t 
             to[i] = (float)(int)(random_bits(&seed) % 7) - 3;
         else
             to[i] = normal(&seed) + (how == KT_OFFSET && is_x ? 100.0f : 0.0f);
+        if (how == KT_POSITIVE && is_x) to[i] = fabsf(to[i]);
+        if (how == KT_IMPULSES && is_x) to[i] = 0.0f;
     }
     if (!is_x || count == 0) return;
+    if (how == KT_IMPULSES) to[0] = to[count - 1] = 1.0f;
     for (int i = 0; i < 3; i++) {
         size_t at = random_bits(&seed) % count;
         if (how == KT_NAN) to[at] = NAN;
         if (how == KT_INF) to[at] = i & 1 ? -INFINITY : INFINITY;
+        if (how == KT_IMPULSES) to[at] = (float)(i - 3);
     }
 }
 
@@ -154,19 +158,24 @@ static struct sum conv_at(const struct mb_conv2d_desc *d, const float *x, const 
     return sum;
 }
 
+/* Position of y[index] of a convolution: image, filter, row, column. */
+static void conv_position(const struct mb_conv2d_desc *d, int64_t index, int64_t at[4]) {
+    const bool nchw = d->layout == MB_NCHW;
+    const int64_t extent[] = {d->filters, d->pool_h, d->pool_w};
+    static const int order[2][3] = {{3, 2, 1}, {1, 3, 2}}; /* fastest first */
+    for (int i = 0; i < 3; i++) {
+        const int axis = order[nchw ? 0 : 1][i];
+        at[axis] = index % extent[axis - 1];
+        index /= extent[axis - 1];
+    }
+    at[0] = index;
+}
+
 static struct sum conv2d_at(const struct mb_conv2d_desc *d, const float *x, const float *w,
                             const float *bias, int64_t index) {
-    const bool nchw = d->layout == MB_NCHW;
-    int64_t n, f, py, px;
-    if (nchw) {
-        px = index % d->pool_w, py = index / d->pool_w % d->pool_h;
-        f = index / d->pool_w / d->pool_h % d->filters,
-        n = index / d->pool_w / d->pool_h / d->filters;
-    } else {
-        f = index % d->filters, px = index / d->filters % d->pool_w;
-        py = index / d->filters / d->pool_w % d->pool_h;
-        n = index / d->filters / d->pool_w / d->pool_h;
-    }
+    int64_t at[4];
+    conv_position(d, index, at);
+    const int64_t n = at[0], f = at[1], py = at[2], px = at[3];
     if (!d->has_pool) return conv_at(d, x, w, bias, n, f, py, px);
     struct sum best = {-INFINITY, 0};
     for (int64_t i = 0; i < d->pool_kernel[0]; i++)
@@ -240,7 +249,8 @@ static void describe(char *buf, size_t size, const struct trial *t) {
 }
 
 static bool complain(const struct trial *t, int n_threads, enum kt_fill how, const char *what) {
-    static const char *const fills[KT_N_FILLS] = {"integers", "normal", "offset", "nan", "inf"};
+    static const char *const fills[KT_N_FILLS] = {"integers", "normal",   "offset",  "nan",
+                                                  "inf",      "positive", "impulses"};
     char shape[320];
     describe(shape, sizeof shape, t);
     fprintf(stderr, "FAILED %s: %s, %d threads, fill %s: %s\n", t->kernel->name, shape, n_threads,
@@ -249,18 +259,72 @@ static bool complain(const struct trial *t, int n_threads, enum kt_fill how, con
     return false;
 }
 
+/* Makes every expected value of a tile what may be expected of any of them (struct kt_tolerance):
+ * the largest magnitude, and an infinite one where the patch of x is not finite. */
+static void spread_over_tiles(const struct mb_conv2d_desc *d, const float *x, int tile,
+                              struct sum *expected, size_t count) {
+    const int64_t side = d->has_pool ? tile / d->pool_stride[0] : tile;
+    const int64_t rows = (d->pool_h + side - 1) / side, columns = (d->pool_w + side - 1) / side;
+    double *largest = calloc((size_t)(d->n * rows * columns), sizeof *largest);
+    if (!largest) return;
+    for (int64_t i = 0; i < d->n * d->c * d->h * d->w; i++) {
+        if (isfinite(x[i])) continue;
+        const bool nchw = d->layout == MB_NCHW;
+        const int64_t in_x = nchw ? i % d->w : i / d->c % d->w;
+        const int64_t in_y = nchw ? i / d->w % d->h : i / d->c / d->w % d->h;
+        const int64_t n = i / (d->c * d->h * d->w);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++) {
+                const int64_t top = r * tile - d->pad_before[0], left = c * tile - d->pad_before[1];
+                if (in_y >= top && in_y < top + tile + d->r - 1 && in_x >= left &&
+                    in_x < left + tile + d->s - 1)
+                    largest[(n * rows + r) * columns + c] = (double)INFINITY;
+            }
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < count; i++) {
+            int64_t at[4];
+            conv_position(d, (int64_t)i, at);
+            double *of_tile = &largest[(at[0] * rows + at[2] / side) * columns + at[3] / side];
+            if (pass == 0)
+                *of_tile = fmax(*of_tile, expected[i].magnitude);
+            else
+                expected[i].magnitude = *of_tile;
+        }
+    free(largest);
+}
+
 static bool check_values(const struct trial *t, int n_threads, enum kt_fill how,
                          struct kt_tolerance tolerance) {
     const float *y = (const float *)t->y.data;
-    for (size_t i = 0; i < t->y.bytes / sizeof *y; i++) {
-        struct sum expected = expected_at(t, (int64_t)i);
-        if (value_fits(y[i], expected, tolerance.rel_sum)) continue;
-        char what[160];
+    const size_t count = t->y.bytes / sizeof *y;
+    struct sum *expected = calloc(count ? count : 1, sizeof *expected);
+    if (!expected) return complain(t, n_threads, how, "out of memory");
+    for (size_t i = 0; i < count; i++) expected[i] = expected_at(t, (int64_t)i);
+    if (tolerance.tile)
+        spread_over_tiles(&t->desc->conv2d, (const float *)t->x.data, tolerance.tile, expected,
+                          count);
+    double errors = 0, values = 0;
+    char what[160] = "";
+    for (size_t i = 0; i < count && !*what; i++) {
+        const bool anything =
+            tolerance.tile && isinf(expected[i].magnitude) && isfinite(expected[i].value);
+        const bool not_finite = tolerance.tile && !isfinite(expected[i].value);
+        const double error = (double)y[i] - expected[i].value;
+        errors += error * error;
+        values += expected[i].value * expected[i].value;
+        if (anything ||
+            (not_finite ? !isfinite(y[i]) : value_fits(y[i], expected[i], tolerance.rel_sum)))
+            continue;
         snprintf(what, sizeof what, "y[%zu] is %.9g, expected %.9g within %.3g", i, (double)y[i],
-                 expected.value, tolerance.rel_sum * expected.magnitude);
-        return complain(t, n_threads, how, what);
+                 expected[i].value, tolerance.rel_sum * expected[i].magnitude);
     }
-    return true;
+    free(expected);
+    if (!*what && tolerance.rms > 0 && count >= 256 && isfinite(errors) && isfinite(values) &&
+        errors > tolerance.rms * tolerance.rms * values)
+        snprintf(what, sizeof what, "rms error is %.3g of the result's, expected within %.3g",
+                 sqrt(errors / values), tolerance.rms);
+    return *what ? complain(t, n_threads, how, what) : true;
 }
 
 static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_desc *desc,

@@ -20,6 +20,8 @@ enum kt_fill {
     KT_OFFSET,   /* normal + 100 for x: cancellation */
     KT_NAN,      /* normal, with a few NaN in x: every output they reach is NaN, and no other */
     KT_INF,      /* normal, with a few +-Inf in x */
+    KT_POSITIVE, /* |normal| for x: no cancellation among the inputs */
+    KT_IMPULSES, /* x is zero but for its first and last element and a few more */
     KT_N_FILLS
 };
 
@@ -31,6 +33,14 @@ const struct mb_cpu_kernel *kt_runnable(const struct mb_cpu_kernel *row);
  * terms as in the direct algorithm; 0 asks for equality. */
 struct kt_tolerance {
     double rel_sum;
+
+    /* > 0, for convolutions with stride 1: the kernel computes tile x tile sums (before pooling)
+     * from one patch of x, so the largest sum of |terms| among them counts for each of them, and
+     * what is not finite in the patch may make all of them so. */
+    int tile;
+
+    /* > 0: bound on rms(error) / rms(result) where y is finite and has 256 elements or more. */
+    double rms;
 };
 
 /* Packs and runs `kernel` twice with n_threads (both results must be equal bit by bit), checks

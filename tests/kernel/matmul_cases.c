@@ -9,7 +9,7 @@ enum { N_THREADS = sizeof threads / sizeof *threads };
 /* Of a sum of k rounded products, in any order of a few partial sums: each partial sum is at most
  * the sum of magnitudes, and roundings are independent enough to grow with sqrt(k). */
 static struct kt_tolerance rounding(int64_t k) {
-    return (struct kt_tolerance){0x1p-24 * (4 + 2 * sqrt((double)k))};
+    return (struct kt_tolerance){.rel_sum = 0x1p-24 * (4 + 2 * sqrt((double)k))};
 }
 
 static void try_shape(const struct mb_cpu_kernel *kernel, struct mb_matmul_desc d, int n_threads) {
