@@ -1,0 +1,27 @@
+// Choices that are left to measurement.
+#ifndef MB_TORCH_CHOOSE_HPP
+#define MB_TORCH_CHOOSE_HPP
+
+#include "runner.hpp"
+
+namespace mb_torch {
+
+using maker = std::unique_ptr<runner>(const graph &, const std::vector<at::Tensor> &params,
+                                      at::Device);
+
+// Random values of a type, about as large as a layer's weights are; ones where it holds no floats.
+at::Tensor stand_in(const struct mb_type &type, at::Device device);
+
+// The inputs of the graph, of stand-in values.
+std::vector<at::Tensor> stand_in_inputs(const struct mb_program &program, at::Device device);
+
+// The fastest style of a program under `make`, found by running candidates on stand-in data, and a
+// line about each choice appended to `text`. With `per_product` each product's style is measured by
+// itself, which is enough where calls are independent; else the program's styles are compared
+// whole.
+style choose_style(const struct mb_program &program, maker *make, bool per_product,
+                   at::Device device, std::string &text);
+
+} // namespace mb_torch
+
+#endif

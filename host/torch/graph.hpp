@@ -1,0 +1,82 @@
+// A program as a PyTorch user would have written it: the list of ATen calls that both executors
+// make. Products and convolutions have taken in their bias, NHWC images are channels_last views,
+// and whatever depends on weights alone is marked to be computed once. No torch header is needed
+// here.
+#ifndef MB_TORCH_GRAPH_HPP
+#define MB_TORCH_GRAPH_HPP
+
+#include "program.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace mb_torch {
+
+enum class call_kind {
+    param,         // `param` of the program
+    full,          // `value` everywhere, extents `dims`
+    dense,         // the elements at `data`, extents `dims`
+    elementwise,   // `op`, one or two arguments
+    linear,        // (x, w[, bias]), w as (out, in)
+    addmm,         // (bias, x, w)
+    matmul,        // (a, b)
+    conv2d,        // (x, w[, bias]), NCHW, `stride`, `padding`
+    pad,           // `dims` as constant_pad_nd takes them, zeros
+    max_pool2d,    // NCHW, `window`, `stride`
+    avg_pool2d,    // the same
+    sum,           // over the axes `dims`, `keepdims`
+    mean,          // the same
+    softmax,       // along dims[0]
+    reshape,       // to `dims`
+    permute,       // by `dims`
+    contiguous,    // row-major copy; of constants only
+    channels_last, // copy in the channels_last format; of constants only
+};
+
+struct call {
+    call_kind kind;
+    enum mb_op op;         // elementwise
+    bool in_place = false; // elementwise: the argument dies here, so its memory takes the result
+    bool live = false;     // an output depends on it
+    bool constant = false; // depends on weights alone: computed in load
+    std::vector<uint32_t> args; // indices of earlier calls
+    std::vector<uint32_t> dies; // arguments, not constant, that no later call and no output uses
+    enum mb_dtype dtype;        // of the result
+    std::vector<int64_t> dims, window, stride, padding;
+    bool keepdims = false;
+    double value = 0;
+    const void *data = nullptr;
+    uint32_t param = 0;
+};
+
+// How to write what can be written in two ways. PyTorch computes the same either way; which is
+// faster depends on shape, threads and library, so it is measured.
+struct style {
+    std::vector<bool> linear; // by product: nn.Linear's (out, in) weight; else the weight as given
+    bool channels_last;       // filters of NCHW convolutions in the channels_last format
+};
+
+// A product with a constant rank-2 weight, the ones that have a style. Extents of y = x W.
+struct product {
+    uint32_t node; // the matmul
+    enum mb_dtype dtype;
+    std::vector<int64_t> x_dims;
+    int64_t k, n;
+    bool has_bias;
+};
+
+struct graph {
+    std::vector<call> calls; // a value's number is the index of the call that makes it
+    std::vector<uint32_t> inputs, outputs;
+    std::vector<bool> output_is_view; // shares memory with an input or a constant
+};
+
+std::vector<product> find_products(const struct mb_program &program);
+bool has_nchw_convolution(const struct mb_program &program);
+
+// `style.linear` has one entry a product, in find_products' order. The program outlives the graph.
+graph make_graph(const struct mb_program &program, const style &style);
+
+} // namespace mb_torch
+
+#endif

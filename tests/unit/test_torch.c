@@ -1,0 +1,719 @@
+/* The libtorch plugin through its one interface: every operation on small awkward shapes and every
+ * element type, both executors, against the FP64 reference; then the edges of the interface.
+ * Exits with 77, which CTest counts as skipped, where the build has no plugin. */
+#include "arena.h"
+#include "backend.h"
+#include "reference.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct mb_backend *torch;
+static struct mb_err err;
+
+static const char *const executors[] = {"torch-eager", "torch-jit"};
+enum { N_EXECUTORS = sizeof executors / sizeof *executors };
+
+/* ---- building programs ---- */
+
+enum { MAX_NODES = 64, MAX_PARAMS = 16, MAX_OUTPUTS = 4 };
+
+struct net {
+    struct mb_node nodes[MAX_NODES];
+    struct mb_param params[MAX_PARAMS];
+    uint32_t outputs[MAX_OUTPUTS];
+    struct mb_program program;
+};
+
+#define SHAPE(...)                                                                                 \
+    ((struct mb_shape){(int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),              \
+                       {__VA_ARGS__}})
+static const struct mb_shape scalar;
+
+static bool op_seen[MB_OP_COUNT];
+
+static uint32_t add_node(struct net *net, enum mb_op op, uint32_t a, uint32_t b,
+                         const union mb_attr *attr, const struct mb_type *given) {
+    const uint32_t i = net->program.n_nodes++;
+    struct mb_node *n = &net->nodes[i];
+    struct mb_shape_error error = {0};
+    assert_true(i < MAX_NODES);
+    *n = (struct mb_node){.op = op, .operand = {a, b}, .id = i};
+    n->n_operands = mb_op_info(op)->n_operands;
+    if (attr) n->attr = *attr;
+    const struct mb_type *types[2] = {&net->nodes[a].type, &net->nodes[b].type};
+    if (!mb_op_infer(op, types, &n->attr, given, NULL, &n->type, &error))
+        fail_msg("%s", error.text);
+    op_seen[op] = true;
+    return i;
+}
+
+static uint32_t param(struct net *net, enum mb_role role, enum mb_dtype dtype,
+                      struct mb_shape shape) {
+    static const char *const names[MAX_PARAMS] = {"a", "b", "c", "d", "e", "f", "g", "h",
+                                                  "i", "j", "k", "l", "m", "n", "o", "p"};
+    const uint32_t p = net->program.n_params++;
+    const struct mb_type type = {dtype, shape};
+    assert_true(p < MAX_PARAMS);
+    const uint32_t i = add_node(net, MB_OP_PARAM, 0, 0, &(union mb_attr){.param = {p}}, &type);
+    net->params[p] = (struct mb_param){names[p], type, role, i};
+    return i;
+}
+
+static uint32_t input(struct net *net, enum mb_dtype dtype, struct mb_shape shape) {
+    return param(net, MB_INPUT, dtype, shape);
+}
+
+static uint32_t weight(struct net *net, enum mb_dtype dtype, struct mb_shape shape) {
+    return param(net, MB_WEIGHT, dtype, shape);
+}
+
+static uint32_t unary(struct net *net, enum mb_op op, uint32_t a) {
+    return add_node(net, op, a, 0, NULL, NULL);
+}
+
+static uint32_t binary(struct net *net, enum mb_op op, uint32_t a, uint32_t b) {
+    return add_node(net, op, a, b, NULL, NULL);
+}
+
+static uint32_t fill(struct net *net, enum mb_dtype dtype, struct mb_shape shape, double value) {
+    const struct mb_type type = {dtype, shape};
+    return add_node(net, MB_OP_FILL, 0, 0, &(union mb_attr){.fill = {value}}, &type);
+}
+
+static uint32_t dense(struct net *net, enum mb_dtype dtype, struct mb_shape shape,
+                      const void *data) {
+    const struct mb_type type = {dtype, shape};
+    return add_node(net, MB_OP_DENSE, 0, 0, &(union mb_attr){.dense = {data}}, &type);
+}
+
+static uint32_t reshape(struct net *net, uint32_t a, struct mb_shape shape) {
+    return add_node(net, MB_OP_RESHAPE, a, 0, &(union mb_attr){.shape = {shape}}, NULL);
+}
+
+static uint32_t transpose(struct net *net, uint32_t a, int8_t p0, int8_t p1, int8_t p2) {
+    return add_node(net, MB_OP_TRANSPOSE, a, 0, &(union mb_attr){.perm = {{p0, p1, p2}}}, NULL);
+}
+
+static uint32_t reduce(struct net *net, enum mb_op op, uint32_t a, uint32_t axes, bool keepdims) {
+    return add_node(net, op, a, 0, &(union mb_attr){.reduce = {axes, keepdims}}, NULL);
+}
+
+static uint32_t softmax(struct net *net, uint32_t a, int32_t axis) {
+    return add_node(net, MB_OP_SOFTMAX, a, 0, &(union mb_attr){.axis = {axis}}, NULL);
+}
+
+static uint32_t pool(struct net *net, enum mb_op op, uint32_t a, enum mb_layout layout, int32_t kh,
+                     int32_t kw, int32_t sh, int32_t sw) {
+    const union mb_attr attr = {.pool = {layout, {kh, kw}, {sh, sw}}};
+    return add_node(net, op, a, 0, &attr, NULL);
+}
+
+/* Padding: top, left, bottom, right. */
+static uint32_t conv(struct net *net, uint32_t x, uint32_t w, enum mb_layout layout, int32_t stride,
+                     const int32_t pad[4]) {
+    const union mb_attr attr = {
+        .conv = {layout, MB_PAD_CUSTOM, {stride, stride}, {pad[0], pad[1]}, {pad[2], pad[3]}}};
+    return add_node(net, MB_OP_CONV2D, x, w, &attr, NULL);
+}
+
+static void output(struct net *net, uint32_t node) {
+    assert_true(net->program.n_outputs < MAX_OUTPUTS);
+    net->outputs[net->program.n_outputs++] = node;
+}
+
+static const struct mb_program *finish(struct net *net) {
+    net->program.name = "test";
+    net->program.nodes = net->nodes;
+    net->program.next_id = net->program.n_nodes;
+    net->program.params = net->params;
+    net->program.outputs = net->outputs;
+    if (mb_program_check(&net->program, &err) != MB_OK) fail_msg("%s", err.text);
+    return &net->program;
+}
+
+/* ---- values ---- */
+
+enum { MAX_COUNT = 8192 };
+
+union values {
+    float f32[MAX_COUNT];
+    double f64[MAX_COUNT];
+    int32_t i32[MAX_COUNT];
+    int64_t i64[MAX_COUNT];
+    unsigned char b[MAX_COUNT];
+};
+
+static size_t count_of(const struct mb_type *type) {
+    size_t count = 0;
+    assert_true(mb_shape_count(&type->shape, &count) && count <= MAX_COUNT);
+    return count;
+}
+
+static size_t bytes_of(const struct mb_type *type) {
+    return count_of(type) * mb_dtype_size(type->dtype);
+}
+
+static void set(union values *v, enum mb_dtype dtype, size_t i, double value) {
+    switch (dtype) {
+    case MB_F32: v->f32[i] = (float)value; break;
+    case MB_F64: v->f64[i] = value; break;
+    case MB_I32: v->i32[i] = (int32_t)value; break;
+    case MB_I64: v->i64[i] = (int64_t)value; break;
+    case MB_BOOL: v->b[i] = value > 0; break;
+    }
+}
+
+static double get(const union values *v, enum mb_dtype dtype, size_t i) {
+    switch (dtype) {
+    case MB_F32: return (double)v->f32[i];
+    case MB_F64: return v->f64[i];
+    case MB_I32: return v->i32[i];
+    case MB_I64: return (double)v->i64[i];
+    case MB_BOOL: return v->b[i];
+    }
+    return NAN;
+}
+
+/* Which numbers a case's inputs hold. */
+enum domain {
+    PLAIN,    /* floats in -2..2, integers in -9..9 without 0 */
+    POSITIVE, /* 0.01..2 */
+    SPECIAL,  /* as PLAIN, with NaN, infinities and zeros of both signs strewn in */
+};
+
+static uint32_t lcg_state;
+
+static double uniform(void) { /* 0..1 */
+    lcg_state = lcg_state * 1664525u + 1013904223u;
+    return (double)(lcg_state >> 8) / (double)(1u << 24);
+}
+
+static void make_values(union values *v, const struct mb_type *type, enum domain domain) {
+    static const double specials[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 0.0, -0.0};
+    const bool is_float = type->dtype == MB_F32 || type->dtype == MB_F64;
+    for (size_t i = 0, n = count_of(type); i < n; i++) {
+        double u = uniform(), value = u * 4 - 2;
+        if (domain == POSITIVE) value = 0.01 + 1.99 * u;
+        if (!is_float) value = trunc(u * 9 + 1) * (uniform() < 0.5 ? -1 : 1);
+        if (domain == SPECIAL && is_float && uniform() < 0.3) value = specials[i % 5];
+        set(v, type->dtype, i, value);
+    }
+}
+
+/* ---- running ---- */
+
+static struct mb_ctx *open_executor(const char *name) {
+    const struct mb_open_config config = {.executor = name,
+                                          .device = "cpu",
+                                          .n_threads = 2,
+                                          .precision = MB_FP32,
+                                          .isa_cap = MB_ISA_BEST};
+    struct mb_ctx *ctx = NULL;
+    if (torch->open(&config, &ctx, &err) != MB_OK) fail_msg("%s", err.text);
+    return ctx;
+}
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) != MB_OK) fail_msg("%s", err.text);                                             \
+    } while (0)
+
+/* A planned and loaded program with its buffers. */
+struct session {
+    const struct mb_program *program;
+    struct mb_ctx *ctx;
+    struct mb_buf *in[MAX_PARAMS], *out[MAX_OUTPUTS];
+    uint32_t n_in;
+    union values *values[MAX_PARAMS]; /* of every parameter */
+};
+
+static void start(struct session *s, const char *executor, const struct mb_program *program,
+                  enum domain domain) {
+    const void *weights[MAX_PARAMS] = {0};
+    *s = (struct session){.program = program, .ctx = open_executor(executor)};
+    lcg_state = 7;
+    OK(torch->plan(s->ctx, program, &err));
+    for (uint32_t i = 0; i < program->n_params; i++) {
+        s->values[i] = malloc(sizeof *s->values[i]);
+        make_values(s->values[i], &program->params[i].type, domain);
+        if (program->params[i].role == MB_WEIGHT)
+            weights[i] = s->values[i];
+        else
+            OK(torch->buf_alloc(s->ctx, bytes_of(&program->params[i].type), &s->in[s->n_in++],
+                                &err));
+    }
+    for (uint32_t i = 0; i < program->n_outputs; i++)
+        OK(torch->buf_alloc(s->ctx, bytes_of(&program->nodes[program->outputs[i]].type), &s->out[i],
+                            &err));
+    OK(torch->load(s->ctx, weights, &err));
+}
+
+static void upload_inputs(struct session *s) {
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < s->program->n_params; i++)
+        if (s->program->params[i].role == MB_INPUT)
+            OK(torch->upload(s->ctx, s->in[k++], s->values[i],
+                             bytes_of(&s->program->params[i].type), &err));
+}
+
+static void launch(struct session *s) {
+    OK(torch->launch(s->ctx, s->in, s->out, &err));
+    OK(torch->sync(s->ctx, &err));
+}
+
+static void stop(struct session *s) {
+    for (uint32_t i = 0; i < s->n_in; i++) torch->buf_free(s->ctx, s->in[i]);
+    for (uint32_t i = 0; i < s->program->n_outputs; i++) torch->buf_free(s->ctx, s->out[i]);
+    for (uint32_t i = 0; i < s->program->n_params; i++) free(s->values[i]);
+    torch->close(s->ctx);
+}
+
+static void compare(const char *name, const char *executor, const struct mb_type *type,
+                    const union values *got, const double *want) {
+    const double unit = type->dtype == MB_F32 ? 1e-5 : type->dtype == MB_F64 ? 1e-13 : 0;
+    double scale = 0;
+    for (size_t i = 0, n = count_of(type); i < n; i++)
+        if (isfinite(want[i])) scale = fmax(scale, fabs(want[i]));
+    for (size_t i = 0, n = count_of(type); i < n; i++) {
+        const double g = get(got, type->dtype, i);
+        const bool agree = isfinite(want[i]) ? fabs(g - want[i]) <= unit * scale
+                           : isnan(want[i])  ? isnan(g)
+                                             : g == want[i];
+        if (!agree)
+            fail_msg("%s, %s: element %zu is %.9g, not %.9g", name, executor, i, g, want[i]);
+    }
+}
+
+/* Runs the program three times with fresh inputs and compares every output with the reference. */
+static void check(const char *name, struct net *net, enum domain domain) {
+    const struct mb_program *program = finish(net);
+    static union values got;
+    for (size_t e = 0; e < N_EXECUTORS; e++) {
+        struct session s;
+        start(&s, executors[e], program, domain);
+        for (int run = 0; run < 3; run++) {
+            const void *params[MAX_PARAMS];
+            double *want[MAX_OUTPUTS];
+            for (uint32_t i = 0; i < program->n_params; i++) {
+                if (program->params[i].role == MB_INPUT)
+                    make_values(s.values[i], &program->params[i].type, domain);
+                params[i] = s.values[i];
+            }
+            for (uint32_t i = 0; i < program->n_outputs; i++)
+                want[i] = calloc(MAX_COUNT, sizeof(double));
+            OK(mb_reference_run(program, params, want, &err));
+            upload_inputs(&s);
+            launch(&s);
+            for (uint32_t i = 0; i < program->n_outputs; i++) {
+                const struct mb_type *type = &program->nodes[program->outputs[i]].type;
+                OK(torch->download(s.ctx, &got, s.out[i], bytes_of(type), &err));
+                compare(name, executors[e], type, &got, want[i]);
+                free(want[i]);
+            }
+        }
+        stop(&s);
+    }
+}
+
+/* ---- operations ---- */
+
+static const enum mb_dtype number_types[] = {MB_F32, MB_F64, MB_I32, MB_I64};
+
+static bool is_float(enum mb_dtype dtype) { return dtype == MB_F32 || dtype == MB_F64; }
+
+static void test_binary(void **state) {
+    static const enum mb_op ops[] = {MB_OP_ADD, MB_OP_SUB, MB_OP_MUL,
+                                     MB_OP_DIV, MB_OP_MAX, MB_OP_MIN};
+    (void)state;
+    for (size_t t = 0; t < 4; t++) {
+        /* One program of all, so that each is compiled once. */
+        struct net net = {0};
+        const uint32_t a = input(&net, number_types[t], SHAPE(2, 3, 5));
+        const uint32_t b = input(&net, number_types[t], SHAPE(3, 1));
+        const uint32_t w = weight(&net, number_types[t], SHAPE(5));
+        const uint32_t k = fill(&net, number_types[t], scalar, 3);
+        uint32_t y[6];
+        for (size_t i = 0; i < 6; i++) y[i] = binary(&net, ops[i], a, i % 2 ? w : b);
+        output(&net, binary(&net, MB_OP_SUB, y[0], binary(&net, MB_OP_MUL, y[1], k)));
+        output(&net, binary(&net, MB_OP_ADD, y[2], binary(&net, MB_OP_DIV, y[3], k)));
+        output(&net, y[4]);
+        output(&net, y[5]);
+        check("binary", &net, PLAIN);
+        if (is_float(number_types[t])) check("binary, special", &net, SPECIAL);
+    }
+}
+
+static void test_unary(void **state) {
+    static const enum mb_op ops[] = {MB_OP_NEG, MB_OP_ABS, MB_OP_RELU, MB_OP_SIGMOID, MB_OP_TANH,
+                                     MB_OP_EXP, MB_OP_LOG, MB_OP_SQRT, MB_OP_GELU};
+    (void)state;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        for (size_t t = 0; t < 4; t++) {
+            struct net net = {0};
+            if (i > 2 && !is_float(number_types[t])) continue;
+            const uint32_t a = input(&net, number_types[t], SHAPE(3, 1, 7));
+            const uint32_t w = weight(&net, number_types[t], SHAPE(11));
+            output(&net, unary(&net, ops[i], a));
+            output(&net, unary(&net, ops[i], w));
+            check(mb_op_info(ops[i])->name, &net,
+                  ops[i] == MB_OP_LOG || ops[i] == MB_OP_SQRT ? POSITIVE : PLAIN);
+            if (is_float(number_types[t]) && ops[i] != MB_OP_GELU)
+                check(mb_op_info(ops[i])->name, &net, SPECIAL);
+        }
+}
+
+static void test_matmul_shapes(void **state) {
+    static const struct {
+        struct mb_shape a, b;
+    } shapes[] = {
+        {{2, {1, 7}}, {2, {7, 5}}},
+        {{1, {7}}, {2, {7, 5}}},
+        {{2, {3, 7}}, {1, {7}}},
+        {{1, {7}}, {1, {7}}},
+        {{3, {2, 3, 7}}, {2, {7, 4}}},
+        {{3, {2, 3, 7}}, {3, {1, 7, 2}}},
+        {{4, {2, 1, 3, 7}}, {3, {5, 7, 2}}},
+        {{2, {3, 1}}, {2, {1, 4}}},
+    };
+    (void)state;
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            struct net net = {0};
+            const uint32_t a = input(&net, number_types[t], shapes[i].a);
+            output(&net, binary(&net, MB_OP_MATMUL, a, weight(&net, number_types[t], shapes[i].b)));
+            output(&net, binary(&net, MB_OP_MATMUL, a, input(&net, number_types[t], shapes[i].b)));
+            check("matmul", &net, PLAIN);
+        }
+}
+
+static void test_matmul_bias(void **state) {
+    (void)state;
+    struct net net = {0};
+    const uint32_t x = input(&net, MB_F32, SHAPE(3, 7)), w = weight(&net, MB_F32, SHAPE(7, 5));
+    const uint32_t b = weight(&net, MB_F32, SHAPE(5)), row = weight(&net, MB_F32, SHAPE(1, 5));
+    const uint32_t column = weight(&net, MB_F32, SHAPE(3, 1));
+    const uint32_t given = input(&net, MB_F32, SHAPE(5));
+    const uint32_t shared = binary(&net, MB_OP_MATMUL, x, w);
+    uint32_t y = binary(&net, MB_OP_ADD, binary(&net, MB_OP_MATMUL, x, w), b);
+    y = binary(&net, MB_OP_ADD, y, binary(&net, MB_OP_ADD, row, binary(&net, MB_OP_MATMUL, x, w)));
+    y = binary(&net, MB_OP_SUB, y,
+               binary(&net, MB_OP_ADD, binary(&net, MB_OP_MATMUL, x, w), given));
+    output(&net, unary(&net, MB_OP_RELU, y));
+    output(&net, binary(&net, MB_OP_ADD, binary(&net, MB_OP_MATMUL, x, w), column));
+    output(&net, binary(&net, MB_OP_ADD, shared, b)); /* the product is an output too */
+    output(&net, shared);
+    check("matmul with bias", &net, PLAIN);
+
+    struct net ranks = {0};
+    const uint32_t cube = input(&ranks, MB_F32, SHAPE(2, 3, 7));
+    const uint32_t vector = input(&ranks, MB_F32, SHAPE(7));
+    const uint32_t wt = weight(&ranks, MB_F32, SHAPE(5, 7));
+    const uint32_t turned = transpose(&ranks, wt, 1, 0, 0), bias = weight(&ranks, MB_F32, SHAPE(5));
+    output(&ranks, binary(&ranks, MB_OP_ADD, bias, binary(&ranks, MB_OP_MATMUL, cube, turned)));
+    output(&ranks, binary(&ranks, MB_OP_ADD, binary(&ranks, MB_OP_MATMUL, vector, turned), bias));
+    check("matmul of other ranks with bias", &ranks, PLAIN);
+}
+
+static void test_conv2d(void **state) {
+    static const int32_t pads[][4] = {{0, 0, 0, 0}, {1, 1, 1, 1}, {0, 1, 1, 2}, {2, 0, 1, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof pads / sizeof *pads; i++)
+        for (int32_t stride = 1; stride <= 2; stride++) {
+            const enum mb_dtype dtype = i == 1 ? MB_F64 : MB_F32;
+            struct net net = {0};
+            const uint32_t x = input(&net, dtype, SHAPE(2, 3, 7, 5));
+            const uint32_t w = weight(&net, dtype, SHAPE(4, 3, 3, 2));
+            const uint32_t b = weight(&net, dtype, SHAPE(4));
+            const uint32_t bias = reshape(&net, b, SHAPE(1, 4, 1, 1));
+            output(&net, unary(&net, MB_OP_RELU,
+                               binary(&net, MB_OP_ADD, conv(&net, x, w, MB_NCHW, stride, pads[i]),
+                                      bias)));
+            output(&net, conv(&net, x, w, MB_NCHW, stride, pads[i]));
+            const uint32_t rows = input(&net, dtype, SHAPE(2, 7, 5, 3));
+            const uint32_t hwio = weight(&net, dtype, SHAPE(3, 2, 3, 4));
+            const uint32_t filter = input(&net, dtype, SHAPE(3, 2, 3, 4));
+            output(&net,
+                   binary(&net, MB_OP_ADD, b, conv(&net, rows, hwio, MB_NHWC, stride, pads[i])));
+            output(&net, conv(&net, rows, filter, MB_NHWC, stride, pads[i]));
+            check("conv2d", &net, PLAIN);
+        }
+}
+
+static void test_pools(void **state) {
+    (void)state;
+    for (size_t t = 0; t < 2; t++) {
+        struct net net = {0};
+        const uint32_t a = input(&net, number_types[t], SHAPE(2, 3, 7, 5));
+        output(&net, pool(&net, MB_OP_MAXPOOL2D, a, MB_NCHW, 2, 3, 2, 1));
+        output(&net, pool(&net, MB_OP_MAXPOOL2D, a, MB_NHWC, 3, 2, 1, 3));
+        check("maxpool2d", &net, PLAIN);
+        check("maxpool2d, special", &net, SPECIAL);
+        output(&net, pool(&net, MB_OP_AVGPOOL2D, a, MB_NCHW, 2, 3, 2, 1));
+        output(&net, pool(&net, MB_OP_AVGPOOL2D, a, MB_NHWC, 3, 2, 1, 3));
+        check("avgpool2d", &net, PLAIN);
+    }
+}
+
+/* Where an image stays NHWC, leaves it and comes back. */
+static void test_nhwc_chain(void **state) {
+    static const int32_t same[4] = {1, 1, 1, 1};
+    (void)state;
+    struct net net = {0};
+    const uint32_t x = input(&net, MB_F32, SHAPE(2, 6, 6, 3));
+    const uint32_t w1 = weight(&net, MB_F32, SHAPE(3, 3, 3, 4)),
+                   b1 = weight(&net, MB_F32, SHAPE(4));
+    const uint32_t w2 = weight(&net, MB_F32, SHAPE(3, 3, 4, 4));
+    const uint32_t b2 = weight(&net, MB_F32, SHAPE(1, 1, 1, 4));
+    const uint32_t w3 = weight(&net, MB_F32, SHAPE(36, 2));
+    uint32_t y = binary(&net, MB_OP_ADD, conv(&net, x, w1, MB_NHWC, 1, same), b1);
+    const uint32_t first = y = unary(&net, MB_OP_RELU, y);
+    y = binary(&net, MB_OP_ADD, b2, conv(&net, y, w2, MB_NHWC, 1, same));
+    y = unary(&net, MB_OP_TANH, binary(&net, MB_OP_ADD, y, first));
+    y = pool(&net, MB_OP_MAXPOOL2D, y, MB_NHWC, 2, 2, 2, 2);
+    output(&net, y);
+    output(&net, binary(&net, MB_OP_MATMUL, reshape(&net, y, SHAPE(2, 36)), w3));
+    check("NHWC chain", &net, PLAIN);
+}
+
+static void test_reductions(void **state) {
+    (void)state;
+    for (size_t t = 0; t < 4; t++) {
+        struct net net = {0};
+        const uint32_t a = input(&net, number_types[t], SHAPE(2, 3, 4));
+        const enum mb_op op = is_float(number_types[t]) ? MB_OP_MEAN : MB_OP_SUM;
+        output(&net, reduce(&net, MB_OP_SUM, a, 5, false));
+        output(&net, reduce(&net, op, a, 2, true));
+        output(&net, reduce(&net, op, reduce(&net, MB_OP_SUM, a, 7, false), 0, false));
+        output(&net, is_float(number_types[t]) ? softmax(&net, softmax(&net, a, 2), 0) : a);
+        check("reductions", &net, PLAIN);
+    }
+}
+
+static void test_moving(void **state) {
+    static const int32_t elements[6] = {3, -1, 4, 1, -5, 9};
+    static const unsigned char bits[6] = {1, 0, 0, 1, 1, 0};
+    (void)state;
+    struct net net = {0};
+    const uint32_t a = input(&net, MB_I32, SHAPE(2, 3, 4));
+    const uint32_t k = dense(&net, MB_I32, SHAPE(3, 2), elements);
+    output(&net, transpose(&net, a, 2, 0, 1));
+    output(&net, reshape(&net, transpose(&net, a, 1, 2, 0), SHAPE(4, 6)));
+    output(&net, transpose(&net, k, 1, 0, 0));
+    output(&net, a);
+    check("transpose and reshape", &net, PLAIN);
+
+    struct net flags = {0};
+    const uint32_t b = input(&flags, MB_BOOL, SHAPE(2, 5));
+    output(&flags, transpose(&flags, b, 1, 0, 0));
+    output(&flags, dense(&flags, MB_BOOL, SHAPE(6), bits));
+    output(&flags, fill(&flags, MB_BOOL, SHAPE(3), 1));
+    output(&flags, b);
+    check("bool", &flags, PLAIN);
+}
+
+static void test_models(void **state) {
+    static const int32_t same[4] = {1, 1, 1, 1};
+    (void)state;
+    struct net mlp = {0};
+    uint32_t y = input(&mlp, MB_F32, SHAPE(5, 17));
+    static const int64_t widths[] = {17, 13, 8, 3};
+    for (int i = 0; i < 3; i++) {
+        const uint32_t w = weight(&mlp, MB_F32, SHAPE(widths[i], widths[i + 1]));
+        const uint32_t b = weight(&mlp, MB_F32, SHAPE(widths[i + 1]));
+        y = binary(&mlp, MB_OP_ADD, binary(&mlp, MB_OP_MATMUL, y, w), b);
+        if (i < 2) y = unary(&mlp, MB_OP_RELU, y);
+    }
+    output(&mlp, y);
+    check("mlp", &mlp, PLAIN);
+
+    struct net cnn = {0};
+    y = input(&cnn, MB_F32, SHAPE(2, 3, 8, 8));
+    for (int i = 0; i < 2; i++) {
+        const uint32_t w = weight(&cnn, MB_F32, SHAPE(8, i ? 8 : 3, 3, 3));
+        const uint32_t b = weight(&cnn, MB_F32, SHAPE(8));
+        y = binary(&cnn, MB_OP_ADD, conv(&cnn, y, w, MB_NCHW, 1, same),
+                   reshape(&cnn, b, SHAPE(1, 8, 1, 1)));
+        y = pool(&cnn, MB_OP_MAXPOOL2D, unary(&cnn, MB_OP_RELU, y), MB_NCHW, 2, 2, 2, 2);
+    }
+    const uint32_t w = weight(&cnn, MB_F32, SHAPE(32, 3)), b = weight(&cnn, MB_F32, SHAPE(3));
+    y = binary(&cnn, MB_OP_MATMUL, reshape(&cnn, y, SHAPE(2, 32)), w);
+    output(&cnn, binary(&cnn, MB_OP_ADD, y, b));
+    check("cnn", &cnn, PLAIN);
+}
+
+/* Runs after the tests above: an operation that none of them has makes it fail. */
+static void test_every_op_seen(void **state) {
+    (void)state;
+    for (int op = 0; op < MB_OP_COUNT; op++)
+        if (!op_seen[op]) fail_msg("no case has %s", mb_op_info((enum mb_op)op)->name);
+}
+
+/* ---- the interface ---- */
+
+static void test_table(void **state) {
+    (void)state;
+    assert_int_equal(torch->abi, MB_BACKEND_ABI);
+    assert_string_equal(torch->name, "torch");
+    assert_int_equal(torch->n_executors, N_EXECUTORS);
+    for (size_t e = 0; e < N_EXECUTORS; e++)
+        assert_string_equal(torch->executors[e].name, executors[e]);
+    torch->close(NULL);
+    torch->buf_free(NULL, NULL);
+}
+
+static void test_refusals_of_open(void **state) {
+    struct mb_open_config config = {.executor = "torch-jit", .device = "cpu", .n_threads = 1};
+    struct mb_ctx *ctx = NULL;
+    (void)state;
+    assert_int_equal(torch->probe(&config, &err), MB_OK);
+    config.executor = "torch-none";
+    assert_int_equal(torch->open(&config, &ctx, &err), MB_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "torch-none"));
+    config.executor = "torch-jit";
+    config.precision = MB_BF16;
+    assert_int_equal(torch->open(&config, &ctx, &err), MB_E_UNSUPPORTED);
+    config.precision = MB_FP32;
+    config.device = "tpu";
+    assert_int_equal(torch->open(&config, &ctx, NULL), MB_E_UNSUPPORTED);
+    assert_null(ctx);
+}
+
+/* y = a / b of integers, which fails at run time where b is 0. */
+static const struct mb_program *division(struct net *net) {
+    const uint32_t a = input(net, MB_I32, SHAPE(2)), b = input(net, MB_I32, SHAPE(2));
+    output(net, binary(net, MB_OP_DIV, a, b));
+    return finish(net);
+}
+
+static void test_failed_launch(void **state) {
+    struct net net = {0};
+    const struct mb_program *program = division(&net);
+    (void)state;
+    for (size_t e = 0; e < N_EXECUTORS; e++) {
+        struct session s;
+        int32_t y[2];
+        start(&s, executors[e], program, PLAIN);
+        memcpy(s.values[0], (const int32_t[]){-7, 9}, 8);
+        memcpy(s.values[1], (const int32_t[]){0, 2}, 8);
+        upload_inputs(&s);
+        assert_int_equal(torch->launch(s.ctx, s.in, s.out, &err), MB_E_DEVICE);
+        assert_null(strchr(err.text, '\n'));
+        assert_non_null(strstr(err.text, "ZeroDivisionError"));
+        memcpy(s.values[1], (const int32_t[]){2, 2}, 8); /* and nothing is broken by it */
+        upload_inputs(&s);
+        launch(&s);
+        OK(torch->download(s.ctx, y, s.out[0], sizeof y, &err));
+        assert_int_equal(y[0], -3);
+        assert_int_equal(y[1], 4);
+        stop(&s);
+    }
+}
+
+static void test_buffers(void **state) {
+    struct net net = {0};
+    const uint32_t a = input(&net, MB_F32, SHAPE(2));
+    float y[3] = {1, 2, 3};
+    struct session s;
+    struct mb_buf *small = NULL;
+    (void)state;
+    output(&net, binary(&net, MB_OP_ADD, a, a));
+    start(&s, "torch-eager", finish(&net), PLAIN);
+    assert_int_equal(torch->upload(s.ctx, s.in[0], y, 12, &err), MB_E_INVALID);
+    assert_int_equal(torch->download(s.ctx, y, s.in[0], 12, &err), MB_E_INVALID);
+    OK(torch->buf_alloc(s.ctx, 4, &small, &err));
+    assert_int_equal(torch->launch(s.ctx, s.in, &small, &err), MB_E_INVALID);
+    assert_int_not_equal(torch->launch(s.ctx, &small, s.out, &err), MB_OK);
+    /* What a launch wrote may be the next one's input. */
+    OK(torch->upload(s.ctx, s.in[0], y, 8, &err));
+    launch(&s);
+    struct mb_buf *swap = s.in[0];
+    s.in[0] = s.out[0];
+    s.out[0] = swap;
+    launch(&s);
+    OK(torch->download(s.ctx, y, s.out[0], 8, &err));
+    assert_true(y[0] == 4 && y[1] == 8);
+    torch->buf_free(s.ctx, small);
+    stop(&s);
+}
+
+/* Outputs hold their own values, whatever becomes of weights and inputs. */
+static void test_no_aliasing(void **state) {
+    struct net net = {0};
+    const uint32_t a = input(&net, MB_F32, SHAPE(2, 2)), w = weight(&net, MB_F32, SHAPE(2, 2));
+    (void)state;
+    output(&net, transpose(&net, a, 1, 0, 0));
+    output(&net, binary(&net, MB_OP_MATMUL, a, w));
+    finish(&net);
+    for (size_t e = 0; e < N_EXECUTORS; e++) {
+        struct session s;
+        float y[4];
+        start(&s, executors[e], &net.program, PLAIN);
+        for (int i = 0; i < 4; i++) s.values[0]->f32[i] = (float)(i + 1);
+        const float w00 = s.values[1]->f32[0], w10 = s.values[1]->f32[2];
+        memset(s.values[1], 0, sizeof *s.values[1]); /* borrowed until load returned */
+        upload_inputs(&s);
+        launch(&s);
+        memset(s.values[0], 0, sizeof *s.values[0]);
+        upload_inputs(&s);
+        OK(torch->download(s.ctx, y, s.out[0], sizeof y, &err));
+        assert_true(y[0] == 1 && y[1] == 3 && y[2] == 2 && y[3] == 4);
+        OK(torch->download(s.ctx, y, s.out[1], sizeof y, &err));
+        assert_true(fabsf(y[0] - (w00 + 2 * w10)) < 1e-5f);
+        stop(&s);
+    }
+}
+
+static void test_info(void **state) {
+    struct net net = {0};
+    struct session s;
+    struct mb_exec_info info;
+    char text[4096], cut[16];
+    const uint32_t a = input(&net, MB_F32, SHAPE(2, 3));
+    (void)state;
+    output(&net, binary(&net, MB_OP_MATMUL, a, weight(&net, MB_F32, SHAPE(3, 2))));
+    start(&s, "torch-jit", finish(&net), PLAIN);
+    OK(torch->info(s.ctx, &info, &err));
+    assert_int_equal(info.precision, MB_FP32);
+    assert_non_null(strstr(info.math_mode, "fp32"));
+    assert_non_null(strstr(info.library, "libtorch 2."));
+    torch->plan_text(s.ctx, text, sizeof text);
+    assert_non_null(strstr(text, "def forward(self"));
+    torch->plan_text(s.ctx, cut, sizeof cut);
+    assert_memory_equal(cut, text, sizeof cut - 1);
+    assert_int_equal(cut[sizeof cut - 1], 0);
+    stop(&s);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_refusals_of_open),
+        cmocka_unit_test(test_binary),        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_matmul_shapes), cmocka_unit_test(test_matmul_bias),
+        cmocka_unit_test(test_conv2d),        cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_nhwc_chain),    cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_moving),        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_every_op_seen), cmocka_unit_test(test_failed_launch),
+        cmocka_unit_test(test_buffers),       cmocka_unit_test(test_no_aliasing),
+        cmocka_unit_test(test_info),
+    };
+    if (argc < 2) {
+        print_message("skipped: this build has no libtorch plugin\n");
+        return 77;
+    }
+    void *plugin = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+    const struct mb_backend *(*getter)(void) = NULL;
+    if (plugin) *(void **)&getter = dlsym(plugin, MB_BACKEND_SYMBOL);
+    if (!getter) {
+        print_error("%s\n", dlerror());
+        return 1;
+    }
+    torch = getter();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
