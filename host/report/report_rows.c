@@ -1,0 +1,122 @@
+/* One row per workload and executor: CSV for programs, Markdown for people. */
+#include "report.h"
+#include "report_view.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- CSV ---- */
+
+static void csv_text(FILE *out, const char *text) {
+    if (!text) return;
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') putc('"', out);
+        putc(*text, out);
+    }
+    putc('"', out);
+}
+
+/* Fifteen digits: what the JSON holds. Nothing where there is no number. */
+static void csv_number(FILE *out, bool have, double value) {
+    putc(',', out);
+    if (have && isfinite(value)) fprintf(out, "%.15g", value);
+}
+
+bool mb_report_csv(const struct mb_result *result, FILE *out) {
+    fputs("benchmark,executor,device,status,validity,reason,batch,samples,latency_p50_us,"
+          "latency_ci_low_us,latency_ci_high_us,latency_p95_us,latency_p99_us,latency_mean_us,"
+          "latency_stdev_us,latency_min_us,latency_max_us,throughput_samples_per_sec,rel_l2_error,"
+          "max_abs_error,max_rel_error,speedup_vs_torch_eager,speedup_ci_low,speedup_ci_high,"
+          "verdict,math_mode,library\n",
+          out);
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        for (size_t j = 0; j < b->n_executors; j++) {
+            const struct mb_executor_result *e = &b->executors[j];
+            const struct mb_summary *s = &e->latency_ns;
+            const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
+            const bool measured = e->measured, ratio = mb_view_has_ratio(c);
+            const struct mb_interval speedup = ratio ? c->speedup : (struct mb_interval){0, 0, 0};
+            const double us[] = {s->p50,  s->ci_low, s->ci_high, s->p95, s->p99,
+                                 s->mean, s->stdev,  s->min,     s->max};
+            csv_text(out, b->name);
+            fprintf(out, ",%s,%s,%s,%s,", e->name, e->device,
+                    measured ? "measured" : "not_measured",
+                    !measured  ? ""
+                    : e->valid ? "VALID"
+                               : "INVALID");
+            csv_text(out, !measured ? e->reason : e->valid ? "" : e->invalid_reason);
+            fprintf(out, ",%lld,%zu", (long long)b->batch, measured ? e->n_samples : 0);
+            for (size_t k = 0; k < sizeof us / sizeof *us; k++)
+                csv_number(out, measured, us[k] / 1e3);
+            csv_number(out, measured, mb_view_throughput(b, e));
+            csv_number(out, measured, e->rel_l2_error);
+            csv_number(out, measured, e->max_abs_error);
+            csv_number(out, measured, e->max_rel_error);
+            csv_number(out, ratio, speedup.value);
+            csv_number(out, ratio, speedup.low);
+            csv_number(out, ratio, speedup.high);
+            fprintf(out, ",%s,", ratio ? mb_verdict_name(c->verdict) : "");
+            csv_text(out, measured ? e->info.math_mode : "");
+            putc(',', out);
+            csv_text(out, measured ? e->info.library : "");
+            putc('\n', out);
+        }
+    }
+    return !ferror(out);
+}
+
+/* ---- Markdown ---- */
+
+static void md_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '|' || *text == '\\') putc('\\', out);
+        putc(*text == '\n' ? ' ' : *text, out);
+    }
+}
+
+bool mb_report_md(const struct mb_result *result, FILE *out) {
+    fputs("| benchmark | executor | median | 95 % interval | p95 | p99 | throughput | rel L2 | "
+          "speed-up over torch-eager | verdict | result |\n"
+          "|---|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n",
+          out);
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        for (size_t j = 0; j < b->n_executors; j++) {
+            const struct mb_executor_result *e = &b->executors[j];
+            const struct mb_summary *s = &e->latency_ns;
+            const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
+            char p50[32], low[32], high[32], p95[32], p99[32], rate[48], ratio[64];
+            fputs("| ", out);
+            md_text(out, b->name);
+            fprintf(out, " | %s | ", e->name);
+            if (!e->measured) {
+                fputs("| | | | | | | | not measured: ", out);
+                md_text(out, e->reason ? e->reason : "no reason given");
+                fputs(" |\n", out);
+                continue;
+            }
+            fprintf(out, "%s | [%s, %s] | %s | %s | %s | %.1e | %s | %s | ",
+                    mb_view_time(p50, sizeof p50, s->p50), mb_view_time(low, sizeof low, s->ci_low),
+                    mb_view_time(high, sizeof high, s->ci_high),
+                    mb_view_time(p95, sizeof p95, s->p95), mb_view_time(p99, sizeof p99, s->p99),
+                    mb_view_rate(rate, sizeof rate, mb_view_throughput(b, e)), e->rel_l2_error,
+                    mb_view_has_ratio(c) ? mb_view_ratio(ratio, sizeof ratio, &c->speedup, "x")
+                                         : "",
+                    mb_view_has_ratio(c) ? mb_verdict_name(c->verdict) : "");
+            if (e->valid) {
+                fputs("VALID |\n", out);
+            } else {
+                fputs("INVALID: ", out);
+                md_text(out, e->invalid_reason ? e->invalid_reason : "unknown");
+                fputs(" |\n", out);
+            }
+        }
+    }
+    return !ferror(out);
+}

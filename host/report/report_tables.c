@@ -1,0 +1,454 @@
+/* The tables that `mindbench run` prints. Nothing is computed here but the mean of the headline
+ * ratios: every other number is a field of the result, formatted. */
+#include "report.h"
+#include "report_view.h"
+
+#include <langinfo.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* ---- text in columns ---- */
+
+enum color { PLAIN, BOLD, GREEN, RED };
+static const char *const escapes[] = {"", "\033[1m", "\033[32m", "\033[31m"};
+
+struct page {
+    FILE *out;
+    int columns;
+    bool color;
+    const char *times; /* the sign of a ratio */
+};
+
+struct column {
+    const char *head;
+    int width; /* of the text; one more is left free before the next column */
+    bool right;
+};
+
+struct cell {
+    const char *text;
+    enum color color;
+};
+
+enum { MAX_COLUMNS = 12 };
+
+/* Bytes of the character at `s`, at least 1, whether it is good UTF-8 or not. */
+static size_t char_len(const char *s) {
+    size_t n = 1;
+    while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
+    return n;
+}
+
+static int text_width(const char *s) {
+    int width = 0;
+    for (; *s; s += char_len(s)) width++;
+    return width;
+}
+
+/* Takes from *text what fits in `width` columns, at a space where there is one, else after an
+ * underscore or a slash, else anywhere, and moves it on. Returns the bytes taken; *used is their
+ * width. */
+static size_t take_line(const char **text, int width, int *used) {
+    const char *start = *text, *end = start, *space = NULL, *joint = NULL;
+    int n = 0, space_n = 0, joint_n = 0;
+    for (; *end && n < width; end += char_len(end), n++) {
+        if (*end == ' ' && n) {
+            space = end;
+            space_n = n;
+        } else if (*end == '_' || *end == '/') {
+            joint = end + 1;
+            joint_n = n + 1;
+        }
+    }
+    if (*end && *end != ' ' && (space || joint)) {
+        end = space ? space : joint;
+        n = space ? space_n : joint_n;
+    }
+    *text = end + strspn(end, " ");
+    *used = n;
+    return (size_t)(end - start);
+}
+
+static void put_text(const struct page *page, const char *text, size_t len, enum color color) {
+    bool escape = page->color && color != PLAIN && len;
+    if (escape) fputs(escapes[color], page->out);
+    for (size_t i = 0; i < len; i++) /* a name may hold control characters: they stay here */
+        putc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], page->out);
+    if (escape) fputs("\033[0m", page->out);
+}
+
+static void put_spaces(const struct page *page, int n) { fprintf(page->out, "%*s", n, ""); }
+
+/* One row; text that is too long goes on below in its own column. When there are fewer cells than
+ * columns the last one reaches over the rest. */
+static void put_row(const struct page *page, const struct column *columns, int n_columns,
+                    const struct cell *cells, int n_cells) {
+    const char *rest[MAX_COLUMNS];
+    bool more = true;
+    for (int i = 0; i < n_cells; i++) rest[i] = cells[i].text;
+    while (more) {
+        int owed = 0; /* spaces before the next text: none trail on a line */
+        more = false;
+        for (int i = 0; i < n_cells; i++) {
+            int width = columns[i].width, used;
+            bool spans = i + 1 == n_cells && n_cells < n_columns;
+            for (int j = i + 1; spans && j < n_columns; j++) width += 1 + columns[j].width;
+            const char *start = rest[i];
+            size_t len = take_line(&rest[i], width, &used);
+            int before = columns[i].right && !spans ? width - used : 0;
+            if (len) {
+                put_spaces(page, owed + before);
+                put_text(page, start, len, cells[i].color);
+                owed = width - used - before + 1;
+            } else {
+                owed += width + 1;
+            }
+            more = more || *rest[i];
+        }
+        putc('\n', page->out);
+    }
+}
+
+static int table_width(const struct column *columns, int n_columns) {
+    int width = n_columns - 1;
+    for (int i = 0; i < n_columns; i++) width += columns[i].width;
+    return width;
+}
+
+static void put_rule(const struct page *page, int width) {
+    for (int i = 0; i < width; i++) putc('-', page->out);
+    putc('\n', page->out);
+}
+
+static void put_head(const struct page *page, const struct column *columns, int n_columns) {
+    struct cell cells[MAX_COLUMNS] = {{0}};
+    for (int i = 0; i < n_columns; i++) cells[i] = (struct cell){columns[i].head, PLAIN};
+    put_row(page, columns, n_columns, cells, n_columns);
+    put_rule(page, table_width(columns, n_columns));
+}
+
+/* A line of prose, wrapped to the page, its further lines indented by two more than `indent`. */
+static void __attribute__((format(printf, 4, 5)))
+put_prose(const struct page *page, int indent, enum color color, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (const char *rest = text; *rest;) {
+        int used;
+        const char *start = rest;
+        if (start != text && indent >= 0)
+            put_spaces(page, indent + 2);
+        else
+            put_spaces(page, indent);
+        size_t len = take_line(&rest, page->columns - indent - 2, &used);
+        put_text(page, start, len, color);
+        putc('\n', page->out);
+    }
+}
+
+/* ---- what a cell says ---- */
+
+static enum color verdict_color(enum mb_verdict verdict) {
+    return verdict == MB_FAST ? GREEN : verdict == MB_SLOW ? RED : PLAIN;
+}
+
+/* Why there is no number for this executor; false when there is one. */
+static bool problem(const struct mb_executor_result *e, char *buf, size_t size) {
+    if (!e)
+        snprintf(buf, size, "not measured: not among the executors of this run");
+    else if (!e->measured)
+        snprintf(buf, size, "not measured: %s", e->reason ? e->reason : "no reason given");
+    else if (!e->valid)
+        snprintf(buf, size, "INVALID: %s", e->invalid_reason ? e->invalid_reason : "unknown");
+    else
+        return false;
+    return true;
+}
+
+static struct cell ratio_cell(const struct page *page, const struct mb_comparison *c, char *buf,
+                              size_t size) {
+    if (mb_view_has_ratio(c)) {
+        mb_view_ratio(buf, size, &c->speedup, page->times);
+        return (struct cell){buf, verdict_color(c->verdict)};
+    }
+    snprintf(buf, size, "n/a: %s", c && c->reason ? c->reason : "not compared");
+    return (struct cell){buf, PLAIN};
+}
+
+/* ---- the seed's tables ---- */
+
+static int longest_name(const struct mb_result *result) {
+    int longest = 0;
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        int width = text_width(result->benchmarks[i].name);
+        if (width > longest) longest = width;
+    }
+    return longest;
+}
+
+/* Width of the name column that leaves `others` for the rest of the row. */
+static int name_width(const struct page *page, const struct mb_result *result, int least,
+                      int others) {
+    int width = longest_name(result);
+    if (width > page->columns - others - 1) width = page->columns - others - 1;
+    return width > least ? width : least;
+}
+
+static void put_headline(const struct page *page, const struct mb_result *result, bool latency) {
+    /* The seed's columns where the intervals leave room for them, closer ones on 80 columns. */
+    bool roomy = page->columns >= 90;
+    int side = roomy ? 20 : 18;
+    struct column columns[] = {
+        {"Benchmark", 0, false},
+        {"MIND", side, false},
+        {"PyTorch", side, false},
+        {latency ? "MIND Speedup" : "MIND Advantage", roomy ? 20 : 19, false},
+    };
+    columns[0].width = name_width(page, result, roomy ? 25 : 21, 2 * side + 2 + columns[3].width);
+
+    fprintf(page->out, "\n%s\n",
+            latency ? "Latency (lower is better):" : "Throughput (higher is better):");
+    put_head(page, columns, 4);
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        const char *const sides[] = {MB_REPORT_MIND, MB_REPORT_PYTORCH};
+        char text[3][640];
+        struct cell cells[4] = {{b->name, PLAIN}};
+        bool no_number = false;
+        for (int s = 0; s < 2; s++) {
+            const struct mb_executor_result *e = mb_view_executor(b, sides[s]);
+            no_number = problem(e, text[s], sizeof text[s]);
+            if (!no_number && latency) mb_view_time(text[s], sizeof text[s], e->latency_ns.p50);
+            if (!no_number && !latency)
+                mb_view_rate(text[s], sizeof text[s], mb_view_throughput(b, e));
+            cells[s + 1] = (struct cell){text[s], no_number && e && e->measured ? RED : PLAIN};
+        }
+        cells[3] =
+            ratio_cell(page, mb_view_comparison_at(b, b->against_eager), text[2], sizeof text[2]);
+        put_row(page, columns, 4, cells, no_number ? 3 : 4);
+    }
+}
+
+/* The geometric mean over workloads. Its bounds are the means of the single bounds: wider than a 95
+ * % interval of the mean, never narrower. */
+static void put_average(const struct page *page, const struct mb_result *result) {
+    struct mb_interval sum = {0, 0, 0};
+    size_t n = 0;
+    char text[64];
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        const struct mb_comparison *c = mb_view_comparison_at(b, b->against_eager);
+        if (!mb_view_has_ratio(c) || !(c->speedup.low > 0)) continue;
+        sum.value += log(c->speedup.value);
+        sum.low += log(c->speedup.low);
+        sum.high += log(c->speedup.high);
+        n++;
+    }
+    putc('\n', page->out);
+    if (!n) {
+        put_prose(page, 0, PLAIN, "Average Latency Speedup: not measured: no workload has a ratio");
+        return;
+    }
+    struct mb_interval mean = {exp(sum.value / (double)n), exp(sum.low / (double)n),
+                               exp(sum.high / (double)n)};
+    mb_view_ratio(text, sizeof text, &mean, page->times);
+    put_prose(page, 0, PLAIN, "Average Latency Speedup: %s (geometric mean of %zu of %zu)", text, n,
+              result->n_benchmarks);
+}
+
+static void put_fastest(const struct page *page, const struct mb_result *result) {
+    struct column columns[] = {
+        {"Benchmark", 0, false}, {"MIND", 9, false},          {"Executor", 12, false},
+        {"PyTorch", 9, false},   {"MIND Speedup", 18, false}, {"MIND is", 7, false},
+    };
+    columns[0].width = name_width(page, result, 20, 9 + 12 + 9 + 18 + 7 + 4);
+    fprintf(page->out, "\nAgainst the fastest PyTorch executor:\n");
+    put_head(page, columns, 6);
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        const struct mb_comparison *c = mb_view_comparison_at(b, b->against_fastest);
+        const struct mb_executor_result *mind = mb_view_executor(b, MB_REPORT_MIND);
+        const struct mb_executor_result *rival = c ? mb_view_executor(b, c->b) : NULL;
+        char text[4][640];
+        struct cell cells[6] = {{b->name, PLAIN}, {text[0], PLAIN}};
+        if (problem(mind, text[0], sizeof text[0])) {
+            put_row(page, columns, 6, cells, 2);
+            continue;
+        }
+        mb_view_time(text[0], sizeof text[0], mind->latency_ns.p50);
+        if (!rival) {
+            cells[2] = (struct cell){"not measured: no PyTorch executor has a valid result", PLAIN};
+            put_row(page, columns, 6, cells, 3);
+            continue;
+        }
+        bool no_number = problem(rival, text[1], sizeof text[1]);
+        if (!no_number) mb_view_time(text[1], sizeof text[1], rival->latency_ns.p50);
+        cells[2] = (struct cell){rival->name, PLAIN};
+        cells[3] = (struct cell){text[1], no_number ? RED : PLAIN};
+        cells[4] = ratio_cell(page, c, text[2], sizeof text[2]);
+        if (mb_view_has_ratio(c))
+            cells[5] = (struct cell){mb_verdict_name(c->verdict), verdict_color(c->verdict)};
+        put_row(page, columns, 6, cells, no_number ? 4 : mb_view_has_ratio(c) ? 6 : 5);
+    }
+}
+
+/* ---- every executor ---- */
+
+static struct mb_time_unit common_unit(const struct mb_benchmark_result *b) {
+    double smallest = INFINITY, largest = 0;
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_summary *s = &b->executors[i].latency_ns;
+        if (!b->executors[i].measured) continue;
+        smallest = fmin(smallest, s->p50);
+        largest = fmax(largest, fmax(s->p99, s->ci_high));
+    }
+    return mb_view_unit(isfinite(smallest) ? smallest : 1, largest);
+}
+
+static void put_executors(const struct page *page, const struct mb_benchmark_result *b) {
+    enum { N_BASE = 9 };
+    struct column columns[] = {
+        {"Executor", 12, false},    {"Median", 6, true}, {"p95", 6, true},     {"p99", 6, true},
+        {"95% interval", 14, true}, {"rel L2", 7, true}, {"max err", 7, true}, {"eager", 5, false},
+        {"result", 7, false},       {"Math", 0, false},
+    };
+    int n_columns = N_BASE;
+    struct mb_time_unit unit = common_unit(b);
+    int room = page->columns - table_width(columns, N_BASE) - 1;
+    if (room >= 20) {
+        columns[N_BASE].width = room < 40 ? room : 40;
+        n_columns++;
+    }
+
+    putc('\n', page->out);
+    put_prose(page, 0, PLAIN, "%s, all executors (times in %s; errors against FP64):", b->name,
+              unit.name);
+    put_head(page, columns, n_columns);
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        const struct mb_summary *s = &e->latency_ns;
+        const double times[] = {s->p50, s->p95, s->p99, s->ci_low, s->ci_high};
+        char text[5][32], interval[80], rel_l2[32], max_error[32], reason[640];
+        const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
+        if (!e->measured) {
+            problem(e, reason, sizeof reason);
+            put_row(page, columns, n_columns, (struct cell[]){{e->name, PLAIN}, {reason, PLAIN}},
+                    2);
+            continue;
+        }
+        for (int t = 0; t < 5; t++) mb_view_number(text[t], sizeof text[t], times[t] / unit.ns);
+        snprintf(interval, sizeof interval, "[%s, %s]", text[3], text[4]);
+        snprintf(rel_l2, sizeof rel_l2, "%.1e", e->rel_l2_error);
+        snprintf(max_error, sizeof max_error, "%.1e", e->max_abs_error);
+        bool ratio = e->valid && mb_view_has_ratio(c);
+        const char *against = !strcmp(e->name, MB_REPORT_PYTORCH) ? "(is)" : "-";
+        struct cell cells[] = {
+            {e->name, PLAIN},
+            {text[0], PLAIN},
+            {text[1], PLAIN},
+            {text[2], PLAIN},
+            {interval, PLAIN},
+            {isfinite(e->rel_l2_error) ? rel_l2 : "-", PLAIN},
+            {isfinite(e->max_abs_error) ? max_error : "-", PLAIN},
+            {ratio ? mb_verdict_name(c->verdict) : against,
+             ratio ? verdict_color(c->verdict) : PLAIN},
+            {e->valid ? "VALID" : "INVALID", e->valid ? PLAIN : RED},
+            {e->info.math_mode, PLAIN},
+        };
+        put_row(page, columns, n_columns, cells, n_columns);
+        if (!e->valid) {
+            problem(e, reason, sizeof reason);
+            put_prose(page, 2, RED, "%s", reason);
+        }
+    }
+}
+
+/* ---- start-up ---- */
+
+static void put_phases(const struct page *page, const struct mb_benchmark_result *b) {
+    enum {
+#define PHASE(name, meaning) PHASE_##name,
+        MB_PHASES(PHASE)
+#undef PHASE
+            N_PHASES
+    };
+    const struct column columns[] = {
+        {"Executor", 12, false},
+#define PHASE(name, meaning) {PHASE_##name == PHASE_first_inference ? "first" : #name, 7, true},
+        MB_PHASES(PHASE)
+#undef PHASE
+            {"sum", 7, true},
+    };
+    putc('\n', page->out);
+    put_prose(page, 0, PLAIN,
+              "%s, source text to first output (fresh process, measured once):", b->name);
+    put_head(page, columns, N_PHASES + 2);
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        const double times[] = {
+#define PHASE(name, meaning) e->phases.name,
+            MB_PHASES(PHASE)
+#undef PHASE
+        };
+        char text[N_PHASES + 1][32], reason[640];
+        struct cell cells[N_PHASES + 2] = {{e->name, PLAIN}};
+        double sum = 0;
+        bool any = false;
+        for (int p = 0; p < N_PHASES && e->measured; p++) {
+            cells[p + 1].text = mb_view_time_short(text[p], sizeof text[p], times[p]);
+            if (isfinite(times[p])) {
+                sum += times[p];
+                any = true;
+            }
+        }
+        if (!any) {
+            if (!e->measured) problem(e, reason, sizeof reason);
+            cells[1].text = e->measured ? "not measured: no phase was timed" : reason;
+            put_row(page, columns, N_PHASES + 2, cells, 2);
+            continue;
+        }
+        cells[N_PHASES + 1].text = mb_view_time_short(text[N_PHASES], sizeof text[N_PHASES], sum);
+        put_row(page, columns, N_PHASES + 2, cells, N_PHASES + 2);
+    }
+}
+
+/* ---- all of it ---- */
+
+bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bool color) {
+    bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+    struct page page = {out, columns < 80 ? 80 : columns, color, utf8 ? "\u00d7" : "x"};
+
+    put_text(&page, "=== INFERENCE SPEED COMPARISON: MIND vs PyTorch ===", 51, BOLD);
+    putc('\n', out);
+    put_headline(&page, result, true);
+    put_headline(&page, result, false);
+    put_average(&page, result);
+    put_fastest(&page, result);
+    for (size_t i = 0; i < result->n_benchmarks; i++) put_executors(&page, &result->benchmarks[i]);
+    for (size_t i = 0; i < result->n_benchmarks; i++) put_phases(&page, &result->benchmarks[i]);
+
+    putc('\n', out);
+    put_prose(&page, 0, PLAIN,
+              "Share of roofline: not measured: a run measures no ceilings of the machine.");
+    put_prose(&page, 0, PLAIN,
+              "Total time and break-even: not measured: each start-up phase is timed once.");
+    put_prose(&page, 0, PLAIN,
+              "PyTorch is %s. Latency: median. Throughput: batch / mean latency. Ratios: paired "
+              "blocks, median [95%% bootstrap interval]; above 1, MIND is faster. eager: FAST, "
+              "SLOW, SAME or AMBG (not decided) against %s.",
+              MB_REPORT_PYTORCH, MB_REPORT_PYTORCH);
+    put_prose(&page, 0, PLAIN, "Device %s%s%s%s, %d thread%s, %s, seed %llu.", result->device,
+              result->device_reason ? " (" : "", result->device_reason ? result->device_reason : "",
+              result->device_reason ? ")" : "", result->n_threads,
+              result->n_threads == 1 ? "" : "s", mb_precision_name(result->precision),
+              (unsigned long long)result->seed);
+    if (result->valid)
+        put_prose(&page, 0, PLAIN, "Result: VALID");
+    else
+        put_prose(&page, 0, RED, "Result: INVALID: %s",
+                  result->invalid_reason ? result->invalid_reason : "unknown");
+    return !ferror(out);
+}

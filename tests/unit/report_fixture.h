@@ -1,0 +1,151 @@
+/* A finished result, made by hand: every kind of row that a writer meets. Nothing of it was ever
+ * measured. Three workloads: one with everything in order, one whose PyTorch side is missing, one
+ * from a file with a long name whose mind side gives wrong outputs. */
+#ifndef MB_REPORT_FIXTURE_H
+#define MB_REPORT_FIXTURE_H
+
+#include "report.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FIXTURE_SAMPLES = 6 };
+
+struct fixture {
+    struct mb_result result;
+    struct mb_benchmark_result benchmarks[3];
+    struct mb_executor_result executors[3][4];
+    struct mb_comparison comparisons[2][3];
+    double samples[3][4][FIXTURE_SAMPLES];
+};
+
+static const size_t fixture_blocks[] = {0, 2, 4, FIXTURE_SAMPLES};
+static char fixture_arg0[] = "/somewhere/build/mindbench", fixture_arg1[] = "run";
+static char *fixture_argv[] = {fixture_arg0, fixture_arg1, NULL};
+
+static void fixture_measured(struct mb_executor_result *e, double *samples, const char *name,
+                             double p50_ns) {
+    for (int i = 0; i < FIXTURE_SAMPLES; i++) samples[i] = p50_ns + 10 * i;
+    *e = (struct mb_executor_result){
+        .name = name,
+        .device = "cpu",
+        .measured = true,
+        .valid = true,
+        .info = {MB_FP32, "fp32, avx2+fma", "mindbench 0.1.0"},
+        .phases = {21300, 8450, 12800, (double)NAN, 350000, 1250000, 152000},
+        .samples_ns = samples,
+        .n_samples = FIXTURE_SAMPLES,
+        .first_of_block = fixture_blocks,
+        .n_blocks = 3,
+        .latency_ns = {FIXTURE_SAMPLES, p50_ns * 1.01, p50_ns * 0.02, p50_ns * 0.98, p50_ns * 1.2,
+                       p50_ns, p50_ns * 1.1, p50_ns * 1.15, p50_ns * 0.995, p50_ns * 1.005},
+        .rel_l2_error = 1.2e-7,
+        .max_abs_error = 3.4e-6,
+        .max_rel_error = 5.6e-7,
+        .plan_text = "one step",
+    };
+    if (!strncmp(name, "torch", 5)) {
+        strcpy(e->info.library, "libtorch 2.11.0");
+        strcpy(e->info.math_mode, "fp32, oneDNN/MKL avx2");
+        e->phases.open = 1.31e9;
+        e->phases.parse = e->phases.check = e->phases.lower = (double)NAN;
+    }
+}
+
+static void fixture_unmeasured(struct mb_executor_result *e, const char *name, const char *reason) {
+    *e = (struct mb_executor_result){.name = name, .device = "cpu", .reason = reason};
+}
+
+static struct mb_comparison fixture_ratio(const char *a, const char *b, double value, double low,
+                                          double high, enum mb_verdict verdict) {
+    return (struct mb_comparison){
+        .a = a, .b = b, .speedup = {value, low, high}, .verdict = verdict};
+}
+
+/* `f` outlives every use of f->result. */
+static void fixture_make(struct fixture *f) {
+    static const char *const no_torch = "the libtorch plugin is not built; run scripts/setup";
+    memset(f, 0, sizeof *f);
+
+    fixture_measured(&f->executors[0][0], f->samples[0][0], "mind", 80.0e6);
+    fixture_measured(&f->executors[0][1], f->samples[0][1], "torch-eager", 88.4e6);
+    fixture_measured(&f->executors[0][2], f->samples[0][2], "torch-jit", 79.2e6);
+    fixture_unmeasured(&f->executors[0][3], "torch-aoti",
+                       "this PyTorch installation cannot import its compiler; install torch with "
+                       "its dependencies");
+    f->comparisons[0][0] = fixture_ratio("mind", "torch-eager", 1.105, 1.0949, 1.1151, MB_FAST);
+    f->comparisons[0][1] = fixture_ratio("mind", "torch-jit", 0.99, 0.96, 1.021, MB_AMBIGUOUS);
+    f->comparisons[0][2] = fixture_ratio("torch-jit", "torch-eager", 1.116, 1.1, 1.13, MB_FAST);
+    f->benchmarks[0] = (struct mb_benchmark_result){
+        .name = "large_matmul_4096",
+        .batch = 1,
+        .flops = 33554432,
+        .bytes = 67141632,
+        .params_text = "x: tensor<f32[1, 4096]> input, w: tensor<f32[4096, 4096]> weight",
+        .executors = f->executors[0],
+        .n_executors = 4,
+        .comparisons = f->comparisons[0],
+        .n_comparisons = 3,
+        .against_eager = 0,
+        .against_fastest = 1,
+    };
+
+    fixture_measured(&f->executors[1][0], f->samples[1][0], "mind", 1.2e6);
+    fixture_measured(&f->executors[1][1], f->samples[1][1], "mind-scalar", 999.96e3 * 40);
+    fixture_unmeasured(&f->executors[1][2], "torch-eager", no_torch);
+    f->benchmarks[1] = (struct mb_benchmark_result){
+        .name = "mlp_batch32",
+        .batch = 32,
+        .flops = 34242560,
+        .bytes = 2244648,
+        .params_text = "x: tensor<f32[32, 784]> input",
+        .executors = f->executors[1],
+        .n_executors = 3,
+        .against_eager = -1,
+        .against_fastest = -1,
+    };
+
+    fixture_measured(&f->executors[2][0], f->samples[2][0], "mind", 850);
+    f->executors[2][0].valid = false;
+    f->executors[2][0].invalid_reason =
+        "output 0 differs from the reference: rel L2 3.0e-01, allowed 1.0e-05";
+    f->executors[2][0].rel_l2_error = 0.3;
+    fixture_measured(&f->executors[2][1], f->samples[2][1], "torch-eager", 5230);
+    f->comparisons[1][0] = (struct mb_comparison){.a = "mind",
+                                                  .b = "torch-eager",
+                                                  .withheld = true,
+                                                  .reason = "a side is INVALID",
+                                                  .speedup = {NAN, NAN, NAN}};
+    f->benchmarks[2] = (struct mb_benchmark_result){
+        .name = "a_model_file_with_a_very_long_name_indeed",
+        .file = "models/a_model_file_with_a_very_long_name_indeed.mind",
+        .batch = 8,
+        .flops = 1000,
+        .bytes = (double)NAN,
+        .params_text = "x: tensor<f32[8]> input",
+        .executors = f->executors[2],
+        .n_executors = 2,
+        .comparisons = f->comparisons[1],
+        .n_comparisons = 1,
+        .against_eager = 0,
+        .against_fastest = 0,
+    };
+
+    f->result = (struct mb_result){
+        .argc = 2,
+        .argv = fixture_argv,
+        .seed = 42,
+        .n_threads = 2,
+        .precision = MB_FP32,
+        .tolerance_rel_l2 = 1e-5,
+        .tolerance_max_rel = 1e-4,
+        .device = "cpu",
+        .device_reason = "no CUDA plugin beside the program",
+        .started_unix_s = 1700000000,
+        .benchmarks = f->benchmarks,
+        .n_benchmarks = 3,
+        .invalid_reason = "a_model_file_with_a_very_long_name_indeed: mind gives wrong outputs",
+    };
+}
+
+#endif

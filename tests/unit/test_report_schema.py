@@ -1,0 +1,70 @@
+"""Checks results/schema.json: it accepts what the writers write and refuses what they must not.
+
+usage: test_report_schema.py SCHEMA RESULT   (RESULT is left behind by test_report)
+"""
+import copy
+import json
+import sys
+
+import jsonschema
+
+
+def refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def main(schema_path, result_path):
+    with open(schema_path, encoding="utf-8") as file:
+        schema = json.load(file)
+    with open(result_path, encoding="utf-8") as file:
+        result = json.load(file, parse_constant=refuse_constant)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in validator.iter_errors(result):
+        sys.exit(f"{error.json_path}: {error.message}")
+
+    matmul = ("benchmarks", "large_matmul_4096")
+    mind = matmul + ("executors", "mind")
+    absent = matmul + ("executors", "torch-aoti")
+    bad = ("benchmarks", "a_model_file_with_a_very_long_name_indeed")
+    wrong = [
+        (("extra",), 1),
+        (("date",), "yesterday"),
+        (("mindbench", "git_sha"), "abc"),
+        (("system_info", "host_name"), "x"),
+        (matmul + ("latency_speedup",), "1.07"),
+        (matmul + ("mind", "batch_size"), 0),
+        (mind + ("samples_us",), []),
+        (mind + ("result_validity",), None),
+        (mind + ("latency_p50_us",), -1),
+        (mind + ("phases_us", "extra"), 1),
+        (absent + ("reason",), None),
+        (absent + ("latency_p50_us",), 1.0),
+        (absent + ("result_validity",), "VALID"),
+        (bad + ("comparisons", 0, "withheld_reason"), None),
+        (bad + ("comparisons", 0, "verdict"), "FAST"),
+    ]
+    for path, value in wrong:
+        changed = copy.deepcopy(result)
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        if validator.is_valid(changed):
+            sys.exit(f"the schema accepts {'.'.join(map(str, path))} = {value!r}")
+
+    def without_each_key(value, path):
+        if isinstance(value, dict):
+            for key in list(value):
+                removed = value.pop(key)
+                named = path in ((), ("benchmarks",)) or path[-1] == "executors"
+                if validator.is_valid(result) and not (named and path):
+                    sys.exit(f"the schema accepts a result without {'.'.join(path + (key,))}")
+                value[key] = removed
+                without_each_key(removed, path + (key,))
+
+    without_each_key(result, ())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
