@@ -1,0 +1,221 @@
+/* Reference: operations that sum over or move whole axes. */
+#include "ref.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- matmul ---- */
+
+enum { COLUMN_BLOCK = 512 }; /* columns of y that one iteration of the parallel loop computes */
+
+void mb_ref_MATMUL(const struct mb_ref_args *args) {
+    struct mb_shape a = args->types[0]->shape, b = args->types[1]->shape;
+    struct mb_shape batch = args->node->type.shape;
+    const bool a_is_vector = a.rank == 1, b_is_vector = b.rank == 1;
+    const int64_t m = a_is_vector ? 1 : a.dim[a.rank - 2], k = a.dim[a.rank - 1];
+    const int64_t n = b_is_vector ? 1 : b.dim[b.rank - 1];
+    a.rank = a_is_vector ? 0 : a.rank - 2; /* the leading axes are left */
+    b.rank = b_is_vector ? 0 : b.rank - 2;
+    batch.rank -= (a_is_vector ? 0 : 1) + (b_is_vector ? 0 : 1);
+    const int64_t n_blocks = (n + COLUMN_BLOCK - 1) / COLUMN_BLOCK;
+    const int64_t n_batches = (int64_t)args->count / (m * n);
+#pragma omp parallel for
+    for (int64_t unit = 0; unit < n_batches * m * n_blocks; unit++) {
+        const int64_t block = unit % n_blocks, i = unit / n_blocks % m, e = unit / n_blocks / m;
+        const int64_t begin = block * COLUMN_BLOCK;
+        const int64_t end = begin + COLUMN_BLOCK < n ? begin + COLUMN_BLOCK : n;
+        const double *x =
+            args->operands[0] + (int64_t)mb_ref_broadcast_index(&batch, &a, (size_t)e) * m * k;
+        const double *w =
+            args->operands[1] + (int64_t)mb_ref_broadcast_index(&batch, &b, (size_t)e) * k * n;
+        double *y = args->y + (e * m + i) * n;
+        for (int64_t j = begin; j < end; j++) y[j] = 0;
+        for (int64_t l = 0; l < k; l++)
+            for (int64_t j = begin; j < end; j++) y[j] += x[i * k + l] * w[l * n + j];
+    }
+}
+
+/* ---- images ---- */
+
+/* Extents and strides of an image or of filters, whatever the layout. For filters: n is the number
+ * of filters. */
+struct image {
+    int64_t n, c, h, w;
+    int64_t n_step, c_step, h_step, w_step;
+};
+
+static struct image image_of(const struct mb_shape *s, enum mb_layout layout) {
+    if (layout == MB_NCHW)
+        return (struct image){s->dim[0],
+                              s->dim[1],
+                              s->dim[2],
+                              s->dim[3],
+                              s->dim[1] * s->dim[2] * s->dim[3],
+                              s->dim[2] * s->dim[3],
+                              s->dim[3],
+                              1};
+    return (struct image){s->dim[0],
+                          s->dim[3],
+                          s->dim[1],
+                          s->dim[2],
+                          s->dim[1] * s->dim[2] * s->dim[3],
+                          1,
+                          s->dim[2] * s->dim[3],
+                          s->dim[3]};
+}
+
+static struct image filter_of(const struct mb_shape *s, enum mb_layout layout) {
+    if (layout == MB_NCHW) return image_of(s, layout);
+    return (struct image){s->dim[3],
+                          s->dim[2],
+                          s->dim[0],
+                          s->dim[1],
+                          1,
+                          s->dim[3],
+                          s->dim[1] * s->dim[2] * s->dim[3],
+                          s->dim[2] * s->dim[3]};
+}
+
+void mb_ref_CONV2D(const struct mb_ref_args *args) {
+    const struct mb_attr_conv *at = &args->node->attr.conv;
+    const struct image x = image_of(&args->types[0]->shape, at->layout);
+    const struct image w = filter_of(&args->types[1]->shape, at->layout);
+    const struct image y = image_of(&args->node->type.shape, at->layout);
+#pragma omp parallel for
+    for (int64_t plane = 0; plane < y.n * y.c; plane++) {
+        const int64_t n = plane / y.c, f = plane % y.c;
+        double *to = args->y + n * y.n_step + f * y.c_step;
+        for (int64_t oy = 0; oy < y.h; oy++)
+            for (int64_t ox = 0; ox < y.w; ox++) to[oy * y.h_step + ox * y.w_step] = 0;
+        for (int64_t c = 0; c < x.c; c++)
+            for (int64_t r = 0; r < w.h; r++)
+                for (int64_t s = 0; s < w.w; s++) {
+                    const double tap = args->operands[1][f * w.n_step + c * w.c_step +
+                                                         r * w.h_step + s * w.w_step];
+                    for (int64_t oy = 0; oy < y.h; oy++) {
+                        const int64_t iy = oy * at->stride[0] - at->pad_before[0] + r;
+                        if (iy < 0 || iy >= x.h) continue;
+                        const double *from =
+                            args->operands[0] + n * x.n_step + c * x.c_step + iy * x.h_step;
+                        for (int64_t ox = 0; ox < y.w; ox++) {
+                            const int64_t ix = ox * at->stride[1] - at->pad_before[1] + s;
+                            if (ix < 0 || ix >= x.w) continue;
+                            to[oy * y.h_step + ox * y.w_step] += tap * from[ix * x.w_step];
+                        }
+                    }
+                }
+    }
+}
+
+/* Folds every window of the operand with `f`, from the window's first element. */
+static void pool(const struct mb_ref_args *args, double (*f)(double, double), double scale) {
+    const struct mb_attr_pool *at = &args->node->attr.pool;
+    const struct image x = image_of(&args->types[0]->shape, at->layout);
+    const struct image y = image_of(&args->node->type.shape, at->layout);
+#pragma omp parallel for
+    for (int64_t plane = 0; plane < y.n * y.c; plane++) {
+        const int64_t n = plane / y.c, c = plane % y.c;
+        for (int64_t oy = 0; oy < y.h; oy++)
+            for (int64_t ox = 0; ox < y.w; ox++) {
+                const double *window = args->operands[0] + n * x.n_step + c * x.c_step +
+                                       oy * at->stride[0] * x.h_step +
+                                       ox * at->stride[1] * x.w_step;
+                double value = window[0];
+                for (int64_t i = 0; i < at->kernel[0]; i++)
+                    for (int64_t j = 0; j < at->kernel[1]; j++)
+                        if (i || j) value = f(value, window[i * x.h_step + j * x.w_step]);
+                args->y[n * y.n_step + c * y.c_step + oy * y.h_step + ox * y.w_step] =
+                    value / scale;
+            }
+    }
+}
+
+static double add(double a, double b) { return a + b; }
+static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
+
+void mb_ref_MAXPOOL2D(const struct mb_ref_args *args) { pool(args, larger, 1); }
+
+void mb_ref_AVGPOOL2D(const struct mb_ref_args *args) {
+    const struct mb_attr_pool *at = &args->node->attr.pool;
+    pool(args, add, (double)at->kernel[0] * at->kernel[1]);
+}
+
+/* ---- axes ---- */
+
+/* Row-major strides of a shape. */
+static void strides_of(const struct mb_shape *shape, int64_t stride[MB_MAX_RANK]) {
+    int64_t s = 1;
+    for (int32_t i = shape->rank - 1; i >= 0; i--) {
+        stride[i] = s;
+        s *= shape->dim[i];
+    }
+}
+
+static void reduce(const struct mb_ref_args *args, bool mean) {
+    const struct mb_shape *x = &args->types[0]->shape;
+    const uint32_t axes = args->node->attr.reduce.axes;
+    int64_t stride[MB_MAX_RANK], terms = 1;
+    strides_of(x, stride);
+    for (int32_t i = 0; i < x->rank; i++)
+        if (axes >> i & 1) terms *= x->dim[i];
+#pragma omp parallel for
+    for (size_t out = 0; out < args->count; out++) {
+        int64_t base = 0, rest = (int64_t)out;
+        for (int32_t i = x->rank - 1; i >= 0; i--) {
+            if (axes >> i & 1) continue;
+            base += rest % x->dim[i] * stride[i];
+            rest /= x->dim[i];
+        }
+        double sum = 0;
+        for (int64_t term = 0; term < terms; term++) {
+            int64_t at = base, r = term;
+            for (int32_t i = x->rank - 1; i >= 0; i--) {
+                if (!(axes >> i & 1)) continue;
+                at += r % x->dim[i] * stride[i];
+                r /= x->dim[i];
+            }
+            sum += args->operands[0][at];
+        }
+        args->y[out] = mean ? sum / (double)terms : sum;
+    }
+}
+
+void mb_ref_SUM(const struct mb_ref_args *args) { reduce(args, false); }
+void mb_ref_MEAN(const struct mb_ref_args *args) { reduce(args, true); }
+
+void mb_ref_SOFTMAX(const struct mb_ref_args *args) {
+    const struct mb_shape *shape = &args->node->type.shape;
+    const int32_t axis = args->node->attr.axis.axis;
+    int64_t stride[MB_MAX_RANK];
+    strides_of(shape, stride);
+    const int64_t extent = shape->dim[axis], step = stride[axis];
+#pragma omp parallel for
+    for (int64_t line = 0; line < (int64_t)args->count / extent; line++) {
+        const int64_t at = line / step * step * extent + line % step;
+        const double *x = args->operands[0] + at;
+        double *y = args->y + at;
+        double max = x[0], sum = 0;
+        for (int64_t i = 1; i < extent; i++) max = larger(max, x[i * step]);
+        for (int64_t i = 0; i < extent; i++) sum += y[i * step] = exp(x[i * step] - max);
+        for (int64_t i = 0; i < extent; i++) y[i * step] /= sum;
+    }
+}
+
+void mb_ref_RESHAPE(const struct mb_ref_args *args) {
+    memcpy(args->y, args->operands[0], args->count * sizeof *args->y);
+}
+
+void mb_ref_TRANSPOSE(const struct mb_ref_args *args) {
+    const struct mb_shape *y = &args->node->type.shape;
+    int64_t stride[MB_MAX_RANK];
+    strides_of(&args->types[0]->shape, stride);
+#pragma omp parallel for
+    for (size_t i = 0; i < args->count; i++) {
+        int64_t at = 0, rest = (int64_t)i;
+        for (int32_t axis = y->rank - 1; axis >= 0; axis--) {
+            at += rest % y->dim[axis] * stride[args->node->attr.perm.perm[axis]];
+            rest /= y->dim[axis];
+        }
+        args->y[i] = args->operands[0][at];
+    }
+}
