@@ -1,0 +1,234 @@
+#include "backend_cpu.h"
+
+#include "cpu_isa.h"
+#include "plan.h"
+#include "threads.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+struct mb_ctx {
+    int n_threads;
+    enum mb_isa isa;
+    const struct mb_program *program;
+    struct mb_plan *plan;
+    const void **inputs; /* room for the addresses of one launch */
+    void **outputs;
+    uint32_t n_inputs;
+};
+
+struct mb_buf {
+    void *data;
+    size_t bytes;
+};
+
+static const struct mb_executor executors[] = {
+    {"mind", "cpu", "the best kernels of this processor"},
+    {"mind-avx512", "cpu", "AVX-512 kernels"},
+    {"mind-avx2", "cpu", "AVX2 and FMA kernels"},
+    {"mind-scalar", "cpu", "plain C kernels"},
+    {"reference", "cpu", "FP64 loops, the oracle; never timed"},
+};
+static const enum mb_isa executor_isa[] = {MB_ISA_BEST, MB_ISA_AVX512, MB_ISA_AVX2, MB_ISA_SCALAR};
+enum { N_EXECUTORS = sizeof executors / sizeof *executors, N_RUNNABLE = N_EXECUTORS - 1 };
+
+/* The instruction set that a configuration ends up with, or why there is none. */
+static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *isa,
+                              struct mb_err *err) {
+    size_t i = 0;
+    if (strcmp(config->device, "cpu") != 0)
+        return mb_fail(err, MB_E_UNSUPPORTED, "cpu backend: no device %s", config->device);
+    while (i < N_EXECUTORS && strcmp(executors[i].name, config->executor) != 0) i++;
+    if (i == N_EXECUTORS)
+        return mb_fail(err, MB_E_INVALID, "cpu backend: no executor %s", config->executor);
+    if (i >= N_RUNNABLE)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: checks the others and is never timed",
+                       config->executor);
+    if (config->precision != MB_FP32)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: computes in fp32 only", config->executor);
+    if (config->n_threads < 1)
+        return mb_fail(err, MB_E_INVALID, "%s: %d threads", config->executor, config->n_threads);
+    const enum mb_isa best = mb_cpu_isa(), cap = config->isa_cap;
+    if (i == 0) {
+        *isa = best < cap ? best : cap;
+        return MB_OK;
+    }
+    if (executor_isa[i] > best)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: this processor or system has no %s",
+                       config->executor, mb_isa_name(executor_isa[i]));
+    if (executor_isa[i] > cap)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: instruction sets are capped at %s",
+                       config->executor, mb_isa_name(cap));
+    *isa = executor_isa[i];
+    return MB_OK;
+}
+
+static enum mb_status cpu_probe(const struct mb_open_config *config, struct mb_err *err) {
+    enum mb_isa isa;
+    return resolve(config, &isa, err);
+}
+
+static enum mb_status cpu_open(const struct mb_open_config *config, struct mb_ctx **out,
+                               struct mb_err *err) {
+    enum mb_isa isa;
+    enum mb_status st = resolve(config, &isa, err);
+    if (st != MB_OK) return st;
+    const int team = mb_team_size(config->n_threads);
+    if (team != config->n_threads)
+        return mb_fail(err, MB_E_DEVICE,
+                       "%s: OpenMP gives %d of %d threads; look at OMP_THREAD_LIMIT",
+                       config->executor, team, config->n_threads);
+    struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
+    if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
+    *ctx = (struct mb_ctx){.n_threads = config->n_threads, .isa = isa};
+    *out = ctx;
+    return MB_OK;
+}
+
+static void forget_program(struct mb_ctx *ctx) {
+    mb_plan_free(ctx->plan);
+    mb_allocator.release(ctx->inputs);
+    mb_allocator.release(ctx->outputs);
+    ctx->plan = NULL;
+    ctx->inputs = NULL;
+    ctx->outputs = NULL;
+}
+
+static void cpu_close(struct mb_ctx *ctx) {
+    if (!ctx) return;
+    forget_program(ctx);
+    mb_allocator.release(ctx);
+}
+
+/* ---- buffers ---- */
+
+static enum mb_status cpu_buf_alloc(struct mb_ctx *ctx, size_t bytes, struct mb_buf **out,
+                                    struct mb_err *err) {
+    (void)ctx;
+    struct mb_buf *buf =
+        bytes > SIZE_MAX / 2 ? NULL : mb_allocator.alloc(sizeof *buf + ALIGN + bytes);
+    if (!buf) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory: %zu bytes", bytes);
+    buf->data = (void *)(((uintptr_t)(buf + 1) + ALIGN - 1) / ALIGN * ALIGN);
+    buf->bytes = bytes;
+    *out = buf;
+    return MB_OK;
+}
+
+static void cpu_buf_free(struct mb_ctx *ctx, struct mb_buf *buf) {
+    (void)ctx;
+    mb_allocator.release(buf);
+}
+
+static enum mb_status check_room(const struct mb_buf *buf, size_t bytes, struct mb_err *err) {
+    if (bytes <= buf->bytes) return MB_OK;
+    return mb_fail(err, MB_E_INVALID, "cpu: %zu bytes and a buffer of %zu", bytes, buf->bytes);
+}
+
+static enum mb_status cpu_upload(struct mb_ctx *ctx, struct mb_buf *dst, const void *src,
+                                 size_t bytes, struct mb_err *err) {
+    (void)ctx;
+    enum mb_status st = check_room(dst, bytes, err);
+    if (st == MB_OK) memcpy(dst->data, src, bytes);
+    return st;
+}
+
+static enum mb_status cpu_download(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
+                                   size_t bytes, struct mb_err *err) {
+    (void)ctx;
+    enum mb_status st = check_room(src, bytes, err);
+    if (st == MB_OK) memcpy(dst, src->data, bytes);
+    return st;
+}
+
+/* ---- programs ---- */
+
+static uint32_t count_inputs(const struct mb_program *program) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < program->n_params; i++) n += program->params[i].role == MB_INPUT;
+    return n;
+}
+
+static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *program,
+                               struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    forget_program(ctx);
+    ctx->program = program;
+    ctx->n_inputs = count_inputs(program);
+    ctx->inputs = mb_allocator.alloc((ctx->n_inputs + 1) * sizeof *ctx->inputs);
+    ctx->outputs = mb_allocator.alloc((program->n_outputs + 1) * sizeof *ctx->outputs);
+    if (!ctx->inputs || !ctx->outputs) {
+        st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory");
+        goto out;
+    }
+    MB_TRY(mb_plan_new(program, ctx->n_threads, ctx->isa, &ctx->plan, err));
+out:
+    if (st != MB_OK) forget_program(ctx);
+    return st;
+}
+
+static enum mb_status check_planned(const struct mb_ctx *ctx, struct mb_err *err) {
+    return ctx->plan ? MB_OK : mb_fail(err, MB_E_INVALID, "cpu: no program was planned");
+}
+
+static enum mb_status cpu_load(struct mb_ctx *ctx, const void *const *weights, struct mb_err *err) {
+    enum mb_status st = check_planned(ctx, err);
+    return st == MB_OK ? mb_plan_load(ctx->plan, weights, err) : st;
+}
+
+static enum mb_status cpu_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                 struct mb_buf *const *outputs, struct mb_err *err) {
+    enum mb_status st = check_planned(ctx, err);
+    if (st != MB_OK) return st;
+    for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->inputs[i] = inputs[i]->data;
+    for (uint32_t i = 0; i < ctx->program->n_outputs; i++) ctx->outputs[i] = outputs[i]->data;
+    return mb_plan_run(ctx->plan, ctx->inputs, ctx->outputs, err);
+}
+
+/* A launch has finished when it returns. */
+static enum mb_status cpu_sync(struct mb_ctx *ctx, struct mb_err *err) {
+    (void)ctx, (void)err;
+    return MB_OK;
+}
+
+static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
+                               struct mb_err *err) {
+    static const char *const math[] = {"fp32, sse2", "fp32, avx2+fma", "fp32, avx512"};
+    (void)err;
+    memset(out, 0, sizeof *out);
+    out->precision = MB_FP32;
+    snprintf(out->math_mode, sizeof out->math_mode, "%s", math[ctx->isa]);
+    snprintf(out->library, sizeof out->library, "mindbench %s", MB_VERSION);
+    return MB_OK;
+}
+
+static void cpu_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
+    if (ctx->plan)
+        mb_plan_text(ctx->plan, buf, size);
+    else if (size > 0)
+        buf[0] = '\0';
+}
+
+const struct mb_backend *mb_backend_cpu(void) {
+    static const struct mb_backend backend = {
+        .abi = MB_BACKEND_ABI,
+        .name = "cpu",
+        .executors = executors,
+        .n_executors = N_EXECUTORS,
+        .probe = cpu_probe,
+        .open = cpu_open,
+        .close = cpu_close,
+        .buf_alloc = cpu_buf_alloc,
+        .buf_free = cpu_buf_free,
+        .upload = cpu_upload,
+        .download = cpu_download,
+        .plan = cpu_plan,
+        .load = cpu_load,
+        .launch = cpu_launch,
+        .sync = cpu_sync,
+        .info = cpu_info,
+        .plan_text = cpu_plan_text,
+    };
+    return &backend;
+}

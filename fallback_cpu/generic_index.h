@@ -1,0 +1,50 @@
+/* Where elements lie: what the generic operations of all dtypes share. */
+#ifndef MB_GENERIC_INDEX_H
+#define MB_GENERIC_INDEX_H
+
+#include "program.h"
+
+static inline int64_t mb_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static inline int64_t mb_count_of(const struct mb_shape *shape) {
+    int64_t count = 1;
+    for (int32_t i = 0; i < shape->rank; i++) count *= shape->dim[i];
+    return count;
+}
+
+/* A loop nest over a result and two operands, neighbouring axes merged where both operands allow.
+ * Operand steps are in elements; 0 where the operand is broadcast. */
+struct mb_nest {
+    int32_t rank; /* >= 1; the last axis is the innermost */
+    int64_t extent[MB_MAX_RANK], step[2][MB_MAX_RANK];
+};
+
+struct mb_nest mb_nest_broadcast(const struct mb_shape *y, const struct mb_shape *a,
+                                 const struct mb_shape *b);
+
+/* Offsets of both operands at row `row` of all rows of the innermost axis. */
+void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[2]);
+
+/* Row-major steps of a shape. */
+void mb_steps_of(const struct mb_shape *shape, int64_t step[MB_MAX_RANK]);
+
+/* Extents and steps of an image or of filters (n: which filter), whatever the layout. */
+struct mb_image {
+    int64_t n, c, h, w;
+    int64_t n_step, c_step, h_step, w_step;
+};
+struct mb_image mb_image_of(const struct mb_shape *shape, enum mb_layout layout);
+struct mb_image mb_filter_of(const struct mb_shape *shape, enum mb_layout layout);
+
+/* A matmul's operands as batches of matrices. */
+struct mb_matrices {
+    int64_t batch, m, n, k;
+    struct mb_shape batch_shape, lead[2]; /* leading axes of the result and the operands */
+};
+struct mb_matrices mb_matrices_of(const struct mb_type *a, const struct mb_type *b,
+                                  const struct mb_type *y);
+
+/* Which matrix of operand `which` entry `entry` of the batch reads. */
+int64_t mb_matrices_entry(const struct mb_matrices *mm, int which, int64_t entry);
+
+#endif
