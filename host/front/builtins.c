@@ -1,0 +1,680 @@
+/* The built-in functions: their signatures, and one lowering for each kind. */
+#include "check.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct builtin {
+    const char *name, *signature;
+    enum mb_op op;
+    struct mb_value (*lower)(struct mb_check *c, const struct mb_call *call);
+};
+enum {
+#define BUILTIN(name, lowering, op, signature) BUILTIN_##name,
+#include "builtins.def"
+    N_BUILTINS
+};
+static const struct builtin builtins[N_BUILTINS]; /* at the end of this file */
+
+static enum mb_op op_of(const struct mb_call *call) { return builtins[call->builtin].op; }
+
+/* ---- arguments ---- */
+
+/* True for what stands for a list of integers: `[..]`, `(..)`. */
+static bool is_sequence(const struct mb_ast_expr *e) {
+    return e->kind == MB_EXPR_LIST || e->kind == MB_EXPR_TUPLE;
+}
+
+static struct mb_value refuse_argument(struct mb_check *c, const struct mb_ast_expr *e,
+                                       const char *code, const char *what) {
+    mb_check_error(c, e->at, code, NULL, "%s", what);
+    return mb_bad();
+}
+
+/* One to `max` integers from a list, a tuple or a single integer. */
+static bool int_list(struct mb_check *c, const struct mb_ast_expr *e, const char *what, int max,
+                     int64_t *out, int *n) {
+    *n = 0;
+    if (!is_sequence(e)) {
+        *n = 1;
+        return mb_check_int(c, e, what, out);
+    }
+    for (const struct mb_ast_expr *a = e->u.call.args; a; a = a->next) {
+        if (*n == max) {
+            mb_check_error(c, e->at, "E2102", "E3002", "%s: more than %d values", what, max);
+            return false;
+        }
+        if (!mb_check_int(c, a, what, &out[(*n)++])) return false;
+    }
+    return true;
+}
+
+static bool bool_argument(struct mb_check *c, const struct mb_ast_expr *e, bool absent, bool *out) {
+    *out = absent;
+    if (!e) return true;
+    struct mb_value v = mb_check_expr(c, e, NULL);
+    *out = v.u.integer != 0;
+    if (v.kind == MB_VALUE_BOOL) return true;
+    if (v.kind != MB_VALUE_BAD)
+        refuse_argument(c, e, "E2001", "this argument must be true or false");
+    return false;
+}
+
+/* -rank <= axis < rank, as 0..rank-1. */
+static bool normal_axis(struct mb_check *c, const struct mb_ast_expr *e, int64_t axis, int32_t rank,
+                        int32_t *out) {
+    if (axis < -rank || axis >= rank) {
+        mb_check_error(c, e->at, "E2102", "E3004",
+                       "axis %" PRId64 " out of range for rank %" PRId32, axis, rank);
+        return false;
+    }
+    *out = (int32_t)(axis < 0 ? axis + rank : axis);
+    return true;
+}
+
+/* The axes of a list or integer as bits; absent or empty: `absent`. */
+static bool axis_set(struct mb_check *c, const struct mb_ast_expr *e, int32_t rank, uint32_t absent,
+                     uint32_t *out) {
+    int64_t axes[MB_MAX_RANK + 1];
+    int n = 0;
+    *out = 0;
+    if (e && !int_list(c, e, "an axis", MB_MAX_RANK + 1, axes, &n)) return false;
+    for (int i = 0; i < n; i++) {
+        int32_t axis;
+        if (!normal_axis(c, e, axes[i], rank, &axis)) return false;
+        if (*out >> axis & 1) {
+            mb_check_error(c, e->at, "E2102", "E3005", "axis %" PRId64 " is given twice", axes[i]);
+            return false;
+        }
+        *out |= 1u << axis;
+    }
+    if (n == 0) *out = absent;
+    return true;
+}
+
+/* ---- elementwise ---- */
+
+static struct mb_value lower_unary(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    return mb_emit(c, op_of(call), &x, NULL, NULL, call->expr->at);
+}
+
+static struct mb_value lower_gelu(struct mb_check *c, const struct mb_call *call) {
+    const struct mb_ast_expr *form = call->arg[1];
+    if (form && !(form->kind == MB_EXPR_TEXT && form->u.text.len == 4 &&
+                  memcmp(form->u.text.data, "none", 4) == 0))
+        return mb_check_outside(c, form->at, "E2003", "gelu: only the erf form is supported");
+    return lower_unary(c, call);
+}
+
+static struct mb_value lower_binary(struct mb_check *c, const struct mb_call *call) {
+    struct mb_value a = mb_check_expr(c, call->arg[0], NULL);
+    enum mb_dtype dtype = MB_F32;
+    const enum mb_dtype *of_a = NULL;
+    uint32_t x, y;
+    if (a.kind == MB_VALUE_TENSOR) {
+        dtype = c->nodes[a.u.node].type.dtype;
+        of_a = &dtype;
+    }
+    struct mb_value b = mb_check_expr(c, call->arg[1], of_a);
+    if (!of_a && b.kind == MB_VALUE_TENSOR) {
+        dtype = c->nodes[b.u.node].type.dtype;
+        of_a = &dtype;
+    }
+    if (!mb_value_tensor(c, a, call->arg[0]->at, of_a, &x) ||
+        !mb_value_tensor(c, b, call->arg[1]->at, of_a, &y))
+        return mb_bad();
+    return mb_emit_binary(c, op_of(call), x, y, call->expr->at);
+}
+
+/* max(a, b) is elementwise; with one argument, a list or a keyword it is a reduction. */
+static struct mb_value lower_extremum(struct mb_check *c, const struct mb_call *call) {
+    const struct mb_ast_expr *b = call->arg[1];
+    if (!b || is_sequence(b) || call->arg[2] || call->arg[3])
+        return mb_check_outside(c, call->expr->at, "E2003",
+                                "`%s` as a reduction is not supported yet",
+                                builtins[call->builtin].name);
+    return lower_binary(c, call);
+}
+
+/* ---- reductions and softmax ---- */
+
+static struct mb_value reduction(struct mb_check *c, const struct mb_call *call,
+                                 const struct mb_ast_expr *axes, const struct mb_ast_expr *keep) {
+    uint32_t x;
+    union mb_attr attr = {.reduce = {0, false}};
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    int32_t rank = c->nodes[x].type.shape.rank;
+    if (!axis_set(c, axes, rank, (1u << rank) - 1, &attr.reduce.axes) ||
+        !bool_argument(c, keep, false, &attr.reduce.keepdims))
+        return mb_bad();
+    return mb_emit(c, op_of(call), &x, &attr, NULL, call->expr->at);
+}
+
+static struct mb_value lower_reduce(struct mb_check *c, const struct mb_call *call) {
+    return reduction(c, call, call->arg[1], call->arg[2]);
+}
+
+static struct mb_value lower_reduce_all(struct mb_check *c, const struct mb_call *call) {
+    return reduction(c, call, NULL, NULL);
+}
+
+static struct mb_value lower_softmax(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    int64_t axis = -1;
+    int n = 1;
+    union mb_attr attr = {.axis = {0}};
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    if (call->arg[1] && !int_list(c, call->arg[1], "the axis", 1, &axis, &n)) return mb_bad();
+    const struct mb_ast_expr *at = call->arg[1] ? call->arg[1] : call->expr;
+    if (n != 1) return refuse_argument(c, at, "E2102", "softmax: needs one axis");
+    if (!normal_axis(c, at, axis, c->nodes[x].type.shape.rank, &attr.axis.axis)) return mb_bad();
+    return mb_emit(c, MB_OP_SOFTMAX, &x, &attr, NULL, call->expr->at);
+}
+
+/* ---- convolution and pooling ---- */
+
+static bool word_is(const char *text, size_t len, const char *word) {
+    return len == strlen(word) && strncasecmp(text, word, len) == 0;
+}
+
+/* The text of a string or of a bare word. */
+static bool word_of(const struct mb_check *c, const struct mb_ast_expr *e, const char **text,
+                    size_t *len) {
+    if (e->kind == MB_EXPR_TEXT) {
+        *text = e->u.text.data;
+        *len = e->u.text.len;
+        return true;
+    }
+    if (e->kind != MB_EXPR_NAME) return false;
+    *text = c->names->list[e->u.call.name].text;
+    *len = c->names->list[e->u.call.name].len;
+    return true;
+}
+
+/* One or two integers of at least `least`, vertical and horizontal. */
+static bool int_pair(struct mb_check *c, const struct mb_ast_expr *e, const char *what,
+                     int64_t least, int32_t out[2]) {
+    int64_t values[2];
+    int n;
+    if (!int_list(c, e, what, 2, values, &n)) return false;
+    if (n == 0) {
+        mb_check_error(c, e->at, "E2102", "E3002", "%s: an empty list", what);
+        return false;
+    }
+    if (n == 1) values[1] = values[0];
+    for (int i = 0; i < 2; i++) {
+        if (values[i] < least || values[i] > INT32_MAX / 4) {
+            mb_check_error(c, e->at, "E2001", "E4010", "%s %" PRId64 " is out of range", what,
+                           values[i]);
+            return false;
+        }
+        out[i] = (int32_t)values[i];
+    }
+    return true;
+}
+
+static bool layout_argument(struct mb_check *c, const struct mb_ast_expr *e,
+                            enum mb_layout *layout) {
+    const char *text;
+    size_t len;
+    if (word_of(c, e, &text, &len)) {
+        if (word_is(text, len, "NCHW")) return *layout = MB_NCHW, true;
+        if (word_is(text, len, "NHWC")) return *layout = MB_NHWC, true;
+    }
+    refuse_argument(c, e, "E2001", "layout must be \"NCHW\" or \"NHWC\"");
+    return false;
+}
+
+/* [[top, bottom], [left, right]] */
+static bool custom_padding(struct mb_check *c, const struct mb_ast_expr *e,
+                           struct mb_attr_conv *conv) {
+    const struct mb_ast_expr *rows = is_sequence(e) ? e->u.call.args : NULL;
+    if (!rows || e->u.call.n_args != 2) {
+        refuse_argument(c, e, "E2001", "padding must be [[top, bottom], [left, right]]");
+        return false;
+    }
+    for (int i = 0; i < 2; i++, rows = rows->next) {
+        int32_t pair[2];
+        if (!int_pair(c, rows, "padding", 0, pair)) return false;
+        conv->pad_before[i] = pair[0];
+        conv->pad_after[i] = pair[1];
+    }
+    conv->padding = MB_PAD_CUSTOM;
+    return true;
+}
+
+/* padding = "valid" | "same" | Custom(rows) | rows | int | [int, int] ; SAME is resolved later */
+static bool padding_argument(struct mb_check *c, const struct mb_ast_expr *e,
+                             struct mb_attr_conv *conv) {
+    const char *text;
+    size_t len;
+    if (word_of(c, e, &text, &len)) {
+        conv->padding = word_is(text, len, "same") ? MB_PAD_SAME : MB_PAD_VALID;
+        if (conv->padding == MB_PAD_SAME || word_is(text, len, "valid")) return true;
+        if (e->kind == MB_EXPR_TEXT) {
+            refuse_argument(c, e, "E2001", "padding must be \"valid\", \"same\" or integers");
+            return false;
+        }
+    }
+    if (e->kind == MB_EXPR_CALL && e->u.call.base->kind == MB_EXPR_NAME &&
+        word_of(c, e->u.call.base, &text, &len) && word_is(text, len, "custom")) {
+        if (e->u.call.n_args == 1) return custom_padding(c, e->u.call.args, conv);
+        refuse_argument(c, e, "E2005", "Custom takes [[top, bottom], [left, right]]");
+        return false;
+    }
+    if (is_sequence(e) && e->u.call.args && is_sequence(e->u.call.args))
+        return custom_padding(c, e, conv);
+    if (!int_pair(c, e, "padding", 0, conv->pad_before)) return false;
+    conv->pad_after[0] = conv->pad_before[0];
+    conv->pad_after[1] = conv->pad_before[1];
+    bool none = conv->pad_before[0] == 0 && conv->pad_before[1] == 0;
+    conv->padding = none ? MB_PAD_VALID : MB_PAD_CUSTOM;
+    return true;
+}
+
+/* Zeros that make the output ceil(extent / stride), the smaller half first. */
+static bool same_padding(struct mb_check *c, const struct mb_call *call, struct mb_attr_conv *conv,
+                         const struct mb_shape *x, const struct mb_shape *w) {
+    if (conv->padding != MB_PAD_SAME) return true;
+    for (int i = 0; i < 2; i++) {
+        int64_t extent = x->dim[(conv->layout == MB_NCHW ? 2 : 1) + i];
+        int64_t window = w->dim[(conv->layout == MB_NCHW ? 2 : 0) + i];
+        if (extent < 0 || window < 0) continue; /* the result's extent is unknown anyway */
+        int64_t out = (extent - 1) / conv->stride[i] + 1;
+        int64_t total = (out - 1) * conv->stride[i] + window - extent;
+        if (total < 0) total = 0;
+        if (total > INT32_MAX / 2) {
+            refuse_argument(c, call->expr, "E2102", "conv2d: the filter is too large");
+            return false;
+        }
+        conv->pad_before[i] = (int32_t)(total / 2);
+        conv->pad_after[i] = (int32_t)(total - total / 2);
+    }
+    return true;
+}
+
+static bool extents_fit(int64_t a, int64_t b) {
+    return a == b || a == MB_DIM_UNKNOWN || b == MB_DIM_UNKNOWN;
+}
+
+/* True when the convolution in this layout has the declared type of the statement. */
+static bool layout_gives_declared(struct mb_check *c, const struct mb_call *call,
+                                  const struct mb_attr_conv *conv, const struct mb_type *x,
+                                  const struct mb_type *w, enum mb_layout layout) {
+    union mb_attr attr = {.conv = *conv};
+    struct mb_type type;
+    struct mb_shape_error why;
+    attr.conv.layout = layout;
+    if (!c->want || !same_padding(c, call, &attr.conv, &x->shape, &w->shape) ||
+        !mb_op_infer(MB_OP_CONV2D, (const struct mb_type *[]){x, w}, &attr, NULL, c->symbols, &type,
+                     &why) ||
+        type.shape.rank != c->want->shape.rank)
+        return false;
+    for (int32_t i = 0; i < type.shape.rank; i++)
+        if (!extents_fit(type.shape.dim[i], c->want->shape.dim[i])) return false;
+    return true;
+}
+
+/* Whether images are NCHW or NHWC is nowhere written: the channels decide, then the declared
+ * result, then NHWC with a warning. False when reported. */
+static bool choose_layout(struct mb_check *c, const struct mb_call *call, struct mb_attr_conv *conv,
+                          uint32_t image, uint32_t filter) {
+    struct mb_type x = c->nodes[image].type, w = c->nodes[filter].type;
+    conv->layout = MB_NHWC;
+    if (x.shape.rank != 4 || w.shape.rank != 4) return true; /* the shape rule reports it */
+    bool nhwc = extents_fit(x.shape.dim[3], w.shape.dim[2]);
+    bool nchw = extents_fit(x.shape.dim[1], w.shape.dim[1]);
+    if (!nhwc && !nchw) {
+        char a[96], b[96];
+        struct mb_diag_record *r = mb_check_error(c, call->expr->at, "E2102", "E4009",
+                                                  "conv2d: channels differ: image %s, filter %s",
+                                                  mb_shape_text(a, sizeof a, &x.shape, c->symbols),
+                                                  mb_shape_text(b, sizeof b, &w.shape, c->symbols));
+        mb_diags_note(c->diags, r, "NCHW takes a filter (out, in, h, w), NHWC one (h, w, in, out)");
+        return false;
+    }
+    if (nchw != nhwc) {
+        conv->layout = nchw ? MB_NCHW : MB_NHWC;
+        return true;
+    }
+    bool as_nhwc = layout_gives_declared(c, call, conv, &x, &w, MB_NHWC);
+    bool as_nchw = layout_gives_declared(c, call, conv, &x, &w, MB_NCHW);
+    if (as_nhwc != as_nchw) {
+        conv->layout = as_nchw ? MB_NCHW : MB_NHWC;
+        return true;
+    }
+    struct mb_diag_record *r =
+        mb_check_warning(c, call->expr->at, "shape::layout_assumed",
+                         "conv2d: NHWC and NCHW both fit these shapes; NHWC is assumed");
+    mb_diags_help(c->diags, r, "say layout=\"NHWC\" or layout=\"NCHW\"");
+    return true;
+}
+
+static struct mb_value lower_conv2d(struct mb_check *c, const struct mb_call *call) {
+    union mb_attr attr = {.conv = {.stride = {1, 1}}};
+    struct mb_attr_conv *conv = &attr.conv;
+    uint32_t operands[2];
+    int32_t pair[2];
+    if (!mb_check_tensor(c, call->arg[0], NULL, &operands[0]) ||
+        !mb_check_tensor(c, call->arg[1], NULL, &operands[1]))
+        return mb_bad();
+    if (call->arg[2] && !int_pair(c, call->arg[2], "stride", 1, conv->stride)) return mb_bad();
+    for (int i = 0; i < 2; i++)
+        if (call->arg[5 + i]) {
+            if (!int_pair(c, call->arg[5 + i], "stride", 1, pair)) return mb_bad();
+            conv->stride[i] = pair[0];
+        }
+    if (call->arg[3] && !padding_argument(c, call->arg[3], conv)) return mb_bad();
+    if (call->arg[4] ? !layout_argument(c, call->arg[4], &conv->layout)
+                     : !choose_layout(c, call, conv, operands[0], operands[1]))
+        return mb_bad();
+    const struct mb_shape *x = &c->nodes[operands[0]].type.shape;
+    const struct mb_shape *w = &c->nodes[operands[1]].type.shape;
+    if (x->rank == 4 && w->rank == 4 && !same_padding(c, call, conv, x, w)) return mb_bad();
+    return mb_emit(c, MB_OP_CONV2D, operands, &attr, NULL, call->expr->at);
+}
+
+static struct mb_value lower_pool2d(struct mb_check *c, const struct mb_call *call) {
+    union mb_attr attr = {.pool = {.layout = MB_NCHW}};
+    uint32_t x;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    if (c->tags[x] == MB_TAG_NHWC) attr.pool.layout = MB_NHWC;
+    if (!int_pair(c, call->arg[1], "kernel", 1, attr.pool.kernel)) return mb_bad();
+    memcpy(attr.pool.stride, attr.pool.kernel, sizeof attr.pool.stride);
+    if (call->arg[2] && !int_pair(c, call->arg[2], "stride", 1, attr.pool.stride)) return mb_bad();
+    if (call->arg[3] && !layout_argument(c, call->arg[3], &attr.pool.layout)) return mb_bad();
+    return mb_emit(c, op_of(call), &x, &attr, NULL, call->expr->at);
+}
+
+/* ---- shapes ---- */
+
+enum { INFERRED_DIM = -1 };
+
+static bool put_extent(struct mb_check *c, const struct mb_ast_expr *e, struct mb_value v,
+                       struct mb_shape *shape, int *inferred) {
+    if (v.kind == MB_VALUE_BAD) return false;
+    if (v.kind == MB_VALUE_TENSOR) {
+        mb_check_error(c, e->at, "shape::reshape_runtime_dim", NULL,
+                       "a dimension must be known at compile time");
+        return false;
+    }
+    if (v.kind != MB_VALUE_INT && v.kind != MB_VALUE_DIM) {
+        mb_check_error(c, e->at, "E2001", NULL, "a dimension must be an integer");
+        return false;
+    }
+    if (shape->rank == MB_MAX_RANK) {
+        mb_check_error(c, e->at, "E2102", "E3002", "rank is more than %d", MB_MAX_RANK);
+        return false;
+    }
+    if (v.kind == MB_VALUE_INT && v.u.integer == INFERRED_DIM && inferred && *inferred < 0) {
+        *inferred = shape->rank;
+    } else if (v.kind == MB_VALUE_INT && (v.u.integer < 1 || v.u.integer > (int64_t)1 << 40)) {
+        mb_check_error(c, e->at, "E2102", v.u.integer == 0 ? "E3006" : "E3007",
+                       "dimension %" PRId64 " is out of range", v.u.integer);
+        return false;
+    }
+    shape->dim[shape->rank++] = v.u.integer;
+    return true;
+}
+
+/* A shape argument; `inferred` (may be NULL: not allowed) gets the place of its -1, or -1. */
+static bool shape_argument(struct mb_check *c, const struct mb_ast_expr *e, struct mb_shape *shape,
+                           int *inferred) {
+    shape->rank = 0;
+    if (inferred) *inferred = -1;
+    if (is_sequence(e)) {
+        for (const struct mb_ast_expr *a = e->u.call.args; a; a = a->next)
+            if (!put_extent(c, a, mb_check_expr(c, a, NULL), shape, inferred)) return false;
+        return true;
+    }
+    struct mb_value v = mb_check_expr(c, e, NULL);
+    if (v.kind == MB_VALUE_NONE) return true; /* `()` by way of a name */
+    if (v.kind == MB_VALUE_TUPLE) {
+        for (uint32_t i = 0; i < v.u.tuple->n; i++)
+            if (!put_extent(c, e, v.u.tuple->item[i], shape, inferred)) return false;
+        return true;
+    }
+    const struct mb_node *n = v.kind == MB_VALUE_TENSOR ? &c->nodes[v.u.node] : NULL;
+    if (n && n->op == MB_OP_DENSE && n->type.dtype == MB_I32 && n->type.shape.rank == 1) {
+        const int32_t *data = n->attr.dense.data;
+        for (int64_t i = 0; i < n->type.shape.dim[0]; i++) {
+            struct mb_value extent = {.kind = MB_VALUE_INT, .u.integer = data[i]};
+            if (!put_extent(c, e, extent, shape, inferred)) return false;
+        }
+        return true;
+    }
+    return put_extent(c, e, v, shape, inferred);
+}
+
+/* The extent that -1 stands for: what is left of `from` when the other dimensions are divided out,
+ * symbols against equal symbols. 0: does not divide. */
+static int64_t infer_extent(const struct mb_shape *from, const struct mb_shape *to, int place) {
+    struct mb_shape x = *from, y = *to;
+    int64_t have = 1, need = 1;
+    y.dim[place] = 1;
+    for (int32_t i = 0; i < x.rank; i++)
+        for (int32_t k = 0; k < y.rank; k++)
+            if (x.dim[i] == y.dim[k] && x.dim[i] != 1 && x.dim[i] != MB_DIM_UNKNOWN) {
+                x.dim[i] = y.dim[k] = 1;
+                break;
+            }
+    int64_t symbol = 0;
+    int n_symbols = 0;
+    for (int32_t i = 0; i < x.rank; i++) {
+        if (x.dim[i] >= 0) {
+            if (__builtin_mul_overflow(have, x.dim[i], &have)) return 0;
+        } else {
+            symbol = x.dim[i];
+            n_symbols++;
+        }
+    }
+    for (int32_t k = 0; k < y.rank; k++) {
+        if (y.dim[k] < 0) return MB_DIM_UNKNOWN;
+        if (__builtin_mul_overflow(need, y.dim[k], &need)) return 0;
+    }
+    if (n_symbols) return n_symbols == 1 && have == need ? symbol : MB_DIM_UNKNOWN;
+    return have % need ? 0 : have / need;
+}
+
+static struct mb_value emit_reshape(struct mb_check *c, const struct mb_call *call, uint32_t x,
+                                    const struct mb_shape *shape) {
+    union mb_attr attr = {.shape = {*shape}};
+    return mb_emit(c, MB_OP_RESHAPE, &x, &attr, NULL, call->expr->at);
+}
+
+static struct mb_value lower_reshape(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    struct mb_shape shape;
+    int inferred;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x) ||
+        !shape_argument(c, call->arg[1], &shape, &inferred))
+        return mb_bad();
+    if (inferred >= 0) {
+        char a[96];
+        const struct mb_shape *from = &c->nodes[x].type.shape;
+        int64_t extent = infer_extent(from, &shape, inferred);
+        if (extent == 0) {
+            mb_check_error(c, call->arg[1]->at, "E2102", "E3007",
+                           "reshape: no extent for -1 keeps the elements of %s",
+                           mb_shape_text(a, sizeof a, from, c->symbols));
+            return mb_bad();
+        }
+        shape.dim[inferred] = extent;
+    }
+    return emit_reshape(c, call, x, &shape);
+}
+
+static struct mb_value lower_transpose(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    int64_t axes[MB_MAX_RANK];
+    union mb_attr attr = {.perm = {{0}}};
+    int n = 0;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    int32_t rank = c->nodes[x].type.shape.rank;
+    if (call->arg[1] && !int_list(c, call->arg[1], "an axis", MB_MAX_RANK, axes, &n))
+        return mb_bad();
+    if (n && n != rank) {
+        mb_check_error(c, call->arg[1]->at, "E2102", "E3008",
+                       "transpose: %d axes for rank %" PRId32, n, rank);
+        return mb_bad();
+    }
+    for (int32_t i = 0; i < rank; i++) {
+        int32_t axis = rank - 1 - i;
+        if (n && !normal_axis(c, call->arg[1], axes[i], rank, &axis)) return mb_bad();
+        attr.perm.perm[i] = (int8_t)axis;
+    }
+    return mb_emit(c, MB_OP_TRANSPOSE, &x, &attr, NULL, call->expr->at);
+}
+
+/* Axes of the result where 1s are inserted. */
+static struct mb_value lower_expand_dims(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x, set;
+    struct mb_shape shape = {.rank = 0};
+    int64_t axes[MB_MAX_RANK];
+    int n;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x) ||
+        !int_list(c, call->arg[1], "an axis", MB_MAX_RANK, axes, &n))
+        return mb_bad();
+    const struct mb_shape from = c->nodes[x].type.shape;
+    if (from.rank + n > MB_MAX_RANK)
+        return refuse_argument(c, call->expr, "E2102", "expand_dims: the rank grows too large");
+    if (!axis_set(c, call->arg[1], from.rank + n, 0, &set)) return mb_bad();
+    for (int32_t i = 0, k = 0; i < from.rank + n; i++)
+        shape.dim[shape.rank++] = set >> i & 1 ? 1 : from.dim[k++];
+    return emit_reshape(c, call, x, &shape);
+}
+
+static struct mb_value lower_squeeze(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x, set;
+    struct mb_shape shape = {.rank = 0};
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    const struct mb_shape from = c->nodes[x].type.shape;
+    uint32_t ones = 0;
+    for (int32_t i = 0; i < from.rank; i++) ones |= (uint32_t)(from.dim[i] == 1) << i;
+    if (!axis_set(c, call->arg[1], from.rank, ones, &set)) return mb_bad();
+    for (int32_t i = 0; i < from.rank; i++) {
+        if (!(set >> i & 1)) {
+            shape.dim[shape.rank++] = from.dim[i];
+        } else if (from.dim[i] != 1 && from.dim[i] != MB_DIM_UNKNOWN) {
+            char a[96];
+            mb_check_error(c, call->arg[1]->at, "E2102", "E3009",
+                           "squeeze: axis %" PRId32 " of %s is not 1", i,
+                           mb_shape_text(a, sizeof a, &from, c->symbols));
+            return mb_bad();
+        }
+    }
+    return emit_reshape(c, call, x, &shape);
+}
+
+static struct mb_value lower_flatten(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    struct mb_shape shape = {1, {INFERRED_DIM}};
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    shape.dim[0] = infer_extent(&c->nodes[x].type.shape, &shape, 0);
+    return emit_reshape(c, call, x, &shape);
+}
+
+/* ---- constructors ---- */
+
+/* True when an expression is the name of an element type. */
+static bool names_dtype(const struct mb_check *c, const struct mb_ast_expr *e,
+                        enum mb_dtype *dtype) {
+    return e->kind == MB_EXPR_NAME && mb_check_dtype(c, e->u.call.name, dtype);
+}
+
+static struct mb_value filled(struct mb_check *c, const struct mb_call *call, struct mb_value v,
+                              const struct mb_ast_expr *dims, const struct mb_ast_expr *dtype) {
+    struct mb_type type = {.dtype = c->want ? c->want->dtype : MB_F32};
+    if (dtype && !names_dtype(c, dtype, &type.dtype))
+        return refuse_argument(c, dtype, "E2001", "dtype must be f32, f64, i32, i64 or bool");
+    if (!shape_argument(c, dims, &type.shape, NULL)) return mb_bad();
+    return mb_emit_fill(c, v, &type, call->expr->at);
+}
+
+/* zeros(shape, dtype=f32), ones; also the other way round, as tensor.zeros(f32, shape) */
+static struct mb_value lower_constant(struct mb_check *c, const struct mb_call *call) {
+    const struct mb_ast_expr *dims = call->arg[0], *dtype = call->arg[1];
+    enum mb_dtype ignored;
+    struct mb_value v = {.kind = MB_VALUE_INT};
+    v.u.integer = strcmp(builtins[call->builtin].name, "ones") == 0;
+    if (dtype && names_dtype(c, dims, &ignored)) {
+        dims = call->arg[1];
+        dtype = call->arg[0];
+    }
+    return filled(c, call, v, dims, dtype);
+}
+
+static struct mb_value lower_full(struct mb_check *c, const struct mb_call *call) {
+    struct mb_value v = mb_check_expr(c, call->arg[1], NULL);
+    if (v.kind == MB_VALUE_TENSOR)
+        return refuse_argument(c, call->arg[1], "E2001", "full: the value must be a constant");
+    if (v.kind == MB_VALUE_BAD) return v;
+    return filled(c, call, v, call->arg[0], call->arg[2]);
+}
+
+/* ---- outside the subset ---- */
+
+static struct mb_value lower_missing(struct mb_check *c, const struct mb_call *call) {
+    return mb_check_outside(c, call->expr->at, "E2003", "`%s` is not supported yet",
+                            builtins[call->builtin].name);
+}
+
+static struct mb_value lower_autodiff(struct mb_check *c, const struct mb_call *call) {
+    return mb_check_outside(c, call->expr->at, "E4003",
+                            "`%s` needs automatic differentiation, which is not built in",
+                            builtins[call->builtin].name);
+}
+
+/* ---- the table ---- */
+
+static const struct builtin builtins[N_BUILTINS] = {
+#define BUILTIN(name, lowering, op, signature) {#name, signature, MB_OP_##op, lower_##lowering},
+#include "builtins.def"
+};
+
+uint32_t mb_builtin_count(void) { return N_BUILTINS; }
+const char *mb_builtin_name(uint32_t builtin) { return builtins[builtin].name; }
+
+struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call) {
+    return builtins[call->builtin].lower(c, call);
+}
+
+static uint32_t intern_piece(struct mb_names *names, const char *text, size_t len) {
+    uint32_t hash = 0;
+    for (size_t i = 0; i < len; i++) hash = mb_hash_step(hash, (unsigned char)text[i]);
+    return mb_names_intern(names, text, (uint32_t)len, hash);
+}
+
+/* signature = { name { "|" name } [ "?" ] " " } */
+static void read_signature(struct mb_names *names, const char *text,
+                           struct mb_builtin_signature *s) {
+    memset(s, 0xff, sizeof *s); /* every name MB_NO_NAME */
+    s->n_params = s->n_required = 0;
+    for (int k = 0; *text;) {
+        size_t len = strcspn(text, "|? ");
+        if (len) s->names[s->n_params][k++] = intern_piece(names, text, len);
+        text += len;
+        bool optional = *text == '?';
+        bool ends = optional || *text == ' ' || *text == '\0';
+        if (len && ends) {
+            if (!optional) s->n_required = s->n_params + 1;
+            s->n_params++;
+            k = 0;
+        }
+        if (*text) text++;
+    }
+}
+
+bool mb_builtins_init(struct mb_check *c) {
+    c->builtins = mb_allocator.alloc(N_BUILTINS * sizeof *c->builtins);
+    if (!c->builtins) return false;
+    for (uint32_t i = 0; i < N_BUILTINS; i++) {
+        uint32_t name = mb_names_intern_text(c->names, builtins[i].name);
+        if (name != MB_NAME_FIRST_BUILTIN + i) return false; /* out of memory */
+    }
+    for (uint32_t i = 0; i < N_BUILTINS; i++)
+        read_signature(c->names, builtins[i].signature, &c->builtins[i]);
+    return !c->names->failed;
+}

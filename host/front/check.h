@@ -1,0 +1,174 @@
+/* The checker: walks what the entry reaches, types it and emits the program's nodes as it goes;
+ * calls of user functions are inlined. Private to the front end.
+ *
+ * Scalars that are known at compile time stay values and become nodes only where a tensor is
+ * wanted, in that tensor's element type. */
+#ifndef MB_CHECK_H
+#define MB_CHECK_H
+
+#include "ast.h"
+#include "program.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MB_MAX_BUILTIN_PARAMS = 7, MB_MAX_PARAM_NAMES = 3 };
+
+enum mb_value_kind {
+    MB_VALUE_NONE,   /* unit: a call without result */
+    MB_VALUE_BAD,    /* an error was reported, or nothing can be known before symbols are bound */
+    MB_VALUE_TENSOR, /* node */
+    MB_VALUE_INT,
+    MB_VALUE_DIM, /* integer: an extent that is a symbol or unknown; see tensor.h */
+    MB_VALUE_FLOAT,
+    MB_VALUE_BOOL, /* integer */
+    MB_VALUE_TEXT,
+    MB_VALUE_TUPLE,
+    MB_VALUE_STRUCT, /* a tuple of the fields in their declared order */
+};
+
+struct mb_value {
+    uint8_t kind;
+    bool has_dtype; /* a scalar whose type was written */
+    uint8_t dtype;
+    union {
+        uint32_t node;
+        int64_t integer;
+        double number;
+        struct mb_tuple *tuple;
+    } u;
+};
+
+struct mb_tuple {
+    const struct mb_ast_item *type; /* of a struct */
+    uint32_t n;
+    struct mb_value item[];
+};
+
+struct mb_local {
+    uint32_t name;
+    uint32_t outer; /* the binding of the same name that this one hides, or MB_NO_INDEX */
+    bool is_symbol; /* a dimension's name, from the signature */
+    struct mb_value value;
+};
+
+/* What is known of a node beside its type. */
+enum mb_tag { MB_TAG_NONE, MB_TAG_NCHW, MB_TAG_NHWC };
+
+struct mb_frame {
+    struct mb_frame *caller;
+    const struct mb_ast_item *fn; /* NULL: the script, or a const */
+    struct mb_ast_span call;      /* where it was called; in the caller */
+    uint32_t first_local;         /* bindings below belong to callers and are not visible */
+    bool returned;
+    struct mb_value result;
+};
+
+struct mb_builtin_signature {
+    uint32_t n_params, n_required;
+    uint32_t names[MB_MAX_BUILTIN_PARAMS][MB_MAX_PARAM_NAMES];
+};
+
+/* Lives as long as the compiler context. */
+struct mb_check {
+    struct mb_names *names;
+    struct mb_diags *diags;
+    struct mb_arena *arena;
+    const struct mb_ast_file *file;
+    const struct mb_mind_source *source;
+    const uint32_t
+        *bound_names;    /* name numbers of source->bindings; MB_NO_NAME: not in the source */
+    bool symbolic;       /* dimensions may stay symbols: check, not compile */
+    bool every_function; /* what is outside the subset is a warning unless it is reached */
+    bool failed;         /* memory ran out */
+    bool stop;           /* the program grew too large; already reported */
+    unsigned depth;
+    uint64_t budget; /* expressions that may still be evaluated, so that inlining ends */
+    struct mb_frame *frame;
+    const struct mb_type *want; /* declared type of the statement's value, or NULL */
+    uint8_t spelling;           /* token kind of the operator being lowered, or MB_TOK_END */
+
+    struct mb_node *nodes;
+    uint8_t *tags;
+    uint32_t n_nodes, node_cap, tag_cap;
+    struct mb_local *locals;
+    uint32_t n_locals, local_cap;
+    const char **symbols; /* names of the symbols of the function being checked */
+    uint32_t n_symbols, symbol_cap;
+    struct mb_param *params;
+    uint32_t n_params;
+    uint32_t *outputs; /* nodes */
+    uint32_t n_outputs, output_cap;
+    struct mb_builtin_signature *builtins; /* by index in builtins.def */
+};
+
+/* ---- check.c: what the built-ins use ---- */
+
+struct mb_call { /* of a built-in, its arguments matched to its parameters */
+    const struct mb_ast_expr *expr;
+    uint32_t builtin;
+    bool in_tensor;                                       /* written `tensor.f(..)` */
+    const struct mb_ast_expr *arg[MB_MAX_BUILTIN_PARAMS]; /* NULL: left out */
+};
+
+/* Reports an error; the value to return for it is mb_bad(). */
+__attribute__((format(printf, 5, 6))) struct mb_diag_record *
+mb_check_error(struct mb_check *c, struct mb_ast_span at, const char *code, const char *spec_code,
+               const char *format, ...);
+__attribute__((format(printf, 4, 5))) struct mb_diag_record *
+mb_check_warning(struct mb_check *c, struct mb_ast_span at, const char *code, const char *format,
+                 ...);
+/* Sound MIND that is outside the inference subset. */
+__attribute__((format(printf, 4, 5))) struct mb_value mb_check_outside(struct mb_check *c,
+                                                                       struct mb_ast_span at,
+                                                                       const char *code,
+                                                                       const char *format, ...);
+
+static inline struct mb_value mb_bad(void) { return (struct mb_value){.kind = MB_VALUE_BAD}; }
+
+/* `dtype` is the element type that a bracket list takes on, or NULL. */
+struct mb_value mb_check_expr(struct mb_check *c, const struct mb_ast_expr *e,
+                              const enum mb_dtype *dtype);
+
+/* The expression as a tensor, scalars as rank-0 constants of `dtype` (NULL: i32 or f32).
+ * False when it was reported that it is none. */
+bool mb_check_tensor(struct mb_check *c, const struct mb_ast_expr *e, const enum mb_dtype *dtype,
+                     uint32_t *node);
+bool mb_value_tensor(struct mb_check *c, struct mb_value v, struct mb_ast_span at,
+                     const enum mb_dtype *dtype, uint32_t *node);
+
+/* A constant integer or an extent; false when it was reported that it is none. */
+bool mb_check_int(struct mb_check *c, const struct mb_ast_expr *e, const char *what, int64_t *out);
+
+/* Adds a node, its type inferred. `attr` and `given` as in mb_op_infer; what the shape rule refuses
+ * is reported at `at`. */
+struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *operands,
+                        const union mb_attr *attr, const struct mb_type *given,
+                        struct mb_ast_span at);
+
+/* `op` on two tensors, with the channel bias rule. */
+struct mb_value mb_emit_binary(struct mb_check *c, enum mb_op op, uint32_t a, uint32_t b,
+                               struct mb_ast_span at);
+
+/* A constant tensor, every element `v`, which is a scalar; reported when it has no such value. */
+struct mb_value mb_emit_fill(struct mb_check *c, struct mb_value v, const struct mb_type *type,
+                             struct mb_ast_span at);
+
+/* The element type that a name stands for, in any case; false: none that is supported. */
+bool mb_check_dtype(const struct mb_check *c, uint32_t name, enum mb_dtype *dtype);
+
+/* ---- builtins.c ---- */
+
+/* Reads the signatures of builtins.def; their names become fixed. False when memory is out. */
+bool mb_builtins_init(struct mb_check *c);
+uint32_t mb_builtin_count(void);
+const char *mb_builtin_name(uint32_t builtin);
+struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call);
+
+/* ---- entries ---- */
+
+/* Chooses the entry, checks it and fills nodes, params and outputs; for mb_mind_check (`symbolic`)
+ * every function when none can be chosen. `entry` gets the name number of the entry. */
+void mb_check_run(struct mb_check *c, uint32_t *entry);
+
+#endif

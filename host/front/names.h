@@ -1,0 +1,67 @@
+/* Interned names: every word of a source as a small integer, so that the later stages compare and
+ * look up by index and never by text.
+ *
+ * The fixed names (keywords, words with a meaning, built-in functions and their parameters) are
+ * there from the start and keep their numbers; a source's own names follow and are forgotten by
+ * mb_names_reset in time proportional to their count. */
+#ifndef MB_NAMES_H
+#define MB_NAMES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MB_NO_NAME = UINT32_MAX, MB_NO_INDEX = UINT32_MAX };
+
+/* Numbers of the fixed names: first the keywords in the order of keywords.def, then these words,
+ * then the built-ins in the order of builtins.def. */
+enum mb_fixed_name {
+#define KEYWORD(word, id) MB_NAME_##id,
+#define WORD(word, id)    MB_NAME_##id,
+#include "keywords.def"
+    MB_NAME_FIRST_BUILTIN
+};
+
+struct mb_name {
+    const char *text; /* not terminated; static or in the source */
+    uint32_t len;
+    uint32_t hash;
+    uint32_t slot;
+    uint32_t item_epoch; /* `item` counts only when this is the table's epoch */
+    void *item;          /* struct mb_ast_item: the top-level item of this name */
+    uint32_t binding;    /* innermost local binding of this name, or MB_NO_INDEX */
+};
+
+struct mb_names {
+    struct mb_name *list;
+    uint32_t *slots; /* open addressing: name number + 1, 0 is free */
+    uint32_t count, cap, n_fixed, n_slots, epoch;
+    bool failed; /* memory ran out; sticky until the reset */
+};
+
+/* `names` is all zero. Makes the keywords and words; false when memory is out. */
+bool mb_names_init(struct mb_names *names);
+void mb_names_free(struct mb_names *names);
+
+/* Declares that all names so far are fixed. */
+void mb_names_fix(struct mb_names *names);
+
+/* Forgets all names that are not fixed. */
+void mb_names_reset(struct mb_names *names);
+
+static inline uint32_t mb_hash_step(uint32_t hash, unsigned char c) {
+    return (hash ^ c) * 0x9E3779B1u;
+}
+
+/* The number of the `len` bytes at `text`, which must stay valid; `hash` is mb_hash_step folded
+ * over them from 0. When memory is out, `failed` is set and 0 returned. */
+uint32_t mb_names_intern(struct mb_names *names, const char *text, uint32_t len, uint32_t hash);
+
+/* As above for a NUL-terminated text. */
+uint32_t mb_names_intern_text(struct mb_names *names, const char *text);
+
+/* The number of a text that is known already, else MB_NO_NAME. */
+uint32_t mb_names_find(const struct mb_names *names, const char *text, uint32_t len);
+
+static inline bool mb_name_is_keyword(uint32_t name) { return name < MB_NAME_TENSOR; }
+
+#endif
