@@ -75,8 +75,9 @@ MB_INLINE VF vf_max(VF a, VF b) {
     return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
 }
 
-/* a > 0 ? a : 0, NaN stays NaN: VMAXPS gives its second operand when one is NaN. */
-MB_INLINE VF vf_relu(VF a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
+/* a > low ? a : low, NaN stays NaN: VMAXPS gives its second operand when one is NaN. */
+MB_INLINE VF vf_at_least(VF low, VF a) { return _mm256_max_ps(low, a); }
+MB_INLINE VF vf_relu(VF a) { return vf_at_least(vf_zero(), a); }
 
 MB_INLINE __m256i vf_mask_(int64_t count) {
     static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -127,7 +128,8 @@ MB_INLINE VF vf_max(VF a, VF b) {
     return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
 }
 
-MB_INLINE VF vf_relu(VF a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
+MB_INLINE VF vf_at_least(VF low, VF a) { return _mm512_max_ps(low, a); }
+MB_INLINE VF vf_relu(VF a) { return vf_at_least(vf_zero(), a); }
 
 #if defined(MB_SIMD_EMULATED)
 /* SIMDe's masked loads and stores touch the whole vector, which may end in an unmapped page. */
@@ -178,8 +180,8 @@ MB_INLINE void mb_transpose_8x8(const float *from, int64_t from_stride, int64_t 
             (const __m256i *)(const void *)(ones + 8 - (columns < 8 ? columns : 8)));
         MB_UNROLL
         for (int i = 0; i < 8; i++)
-            a[i] = i < rows ? _mm256_maskload_ps(from + i * from_stride, mask)
-                            : _mm256_setzero_ps();
+            a[i] =
+                i < rows ? _mm256_maskload_ps(from + i * from_stride, mask) : _mm256_setzero_ps();
     }
     MB_UNROLL
     for (int i = 0; i < 8; i += 2) {

@@ -14,6 +14,8 @@
  * and waits for nobody. Infinity and NaN spread from an input over all outputs of its tiles. */
 #include "f32_conv2d.h"
 
+#include <math.h>
+
 enum { NR = 2 * VW, MR = VF_REGS == 32 ? 8 : 6 };
 enum { TILE = 4, PATCH = 6, PLANES = PATCH * PATCH };
 
@@ -23,6 +25,14 @@ enum { PLANE_PAD = 16 };
 
 /* A block's transformed inputs stay in L2 beside the filters: floats and tiles, found by trying. */
 enum { INPUT_FLOATS = 65536, MAX_TILES = 48 };
+
+/* Floats from one plane of sums to the next: constant, so that 36 addresses need one register. */
+enum { OUTPUT_PLANE = MAX_TILES * NR + PLANE_PAD };
+
+/* Where a block of filters is this small it stays in L1, and so does what its products with MR
+ * tiles leave; else the products of all of a block's tiles are made plane by plane, so that each
+ * plane of filters is read once. */
+enum { SMALL_FILTERS_FLOATS = 4096 };
 
 /* y = pool(...) of 2x2 windows and steps is done tile by tile; nothing else is. */
 static bool pool_fits(const struct mb_conv2d_desc *d) {
@@ -34,9 +44,9 @@ struct plan {
     int64_t blocks, filter_blocks;   /* of VW channels, of NR filters */
     int64_t tile_rows, tile_columns; /* of an image */
     int64_t tiles, groups;           /* of all images; MR tiles are a group */
-    int64_t block_tiles;
-    int tile_parts, filter_parts; /* thread i: part i / filter_parts and i % filter_parts */
-    int64_t input_plane, output_plane, patch_floats, pixel_floats;
+    int64_t block_tiles, step_tiles; /* read together, multiplied together */
+    int tile_parts, filter_parts;    /* thread i: part i / filter_parts and i % filter_parts */
+    int64_t input_tile, input_plane, patch_floats, pixel_row; /* floats */
 };
 
 /* Vector operations of one transform, with its loads and stores, in cycles, measured. */
@@ -69,16 +79,17 @@ static struct plan plan_of(const struct mb_conv2d_desc *d, int n_threads) {
     const int64_t most = max_of(1, min_of(MAX_TILES, INPUT_FLOATS / (PLANES * p.blocks * VW)) / MR);
     const int64_t groups = ceil_div(p.groups, p.tile_parts);
     p.block_tiles = ceil_div(groups, ceil_div(groups, most)) * MR;
-    p.input_plane = p.block_tiles * p.blocks * VW + PLANE_PAD;
-    p.output_plane = p.block_tiles * NR + PLANE_PAD;
+    p.step_tiles = PLANES * d->c * NR <= SMALL_FILTERS_FLOATS ? MR : p.block_tiles;
+    p.input_tile = p.blocks == 1 ? d->c : p.blocks * VW;
+    p.input_plane = p.block_tiles * p.input_tile + PLANE_PAD;
     p.patch_floats = PATCH * (min_of(p.block_tiles, p.tile_columns) * TILE + 2) * VW;
-    p.pixel_floats = min_of(p.block_tiles, p.tile_columns) * TILE * TILE * NR;
+    p.pixel_row = p.block_tiles * (d->has_pool ? TILE / 2 : TILE) * NR;
     return p;
 }
 
 static int64_t thread_floats(const struct plan *p) {
-    return round_up(PLANES * (p->input_plane + p->output_plane) + p->patch_floats + p->pixel_floats,
-                    16);
+    return round_up(
+        PLANES * (p->input_plane + OUTPUT_PLANE) + p->patch_floats + TILE * p->pixel_row, 16);
 }
 
 static bool supports(const union mb_step_desc *desc, int n_threads) {
@@ -173,7 +184,9 @@ static struct run_of_tiles run_at(const struct plan *p, int64_t tile, int64_t en
                                  min_of(p->tile_columns - column, end - tile)};
 }
 
-/* One block of channels of a run of tiles to inputs[PLANES][count][blocks * VW]. */
+/* One block of channels of a run of tiles to inputs[PLANES][count][input_tile]. A tile of few
+ * channels is no whole vector: what is stored beyond it belongs to the next one, stored later, or
+ * to the padding of the plane. */
 static void read_tiles(const struct mb_conv2d_desc *d, const struct plan *p, const float *x,
                        const struct run_of_tiles *run, int64_t block, float *patch, float *inputs) {
     const struct window win = {run->n, run->row * TILE, PATCH, run->column * TILE,
@@ -191,7 +204,7 @@ static void read_tiles(const struct mb_conv2d_desc *d, const struct plan *p, con
     for (int64_t t = 0; t < run->count; t++)
         for (int i = 0; i < PATCH; i++) {
             const float *from = patch + i * row + t * TILE * VW;
-            float *to = inputs + i * PATCH * p->input_plane + (t * p->blocks + block) * VW;
+            float *to = inputs + i * PATCH * p->input_plane + t * p->input_tile + block * VW;
             MB_UNROLL
             for (int j = 0; j < PATCH; j++) a[j] = vf_load(from + j * VW);
             transform_input(a, b);
@@ -202,105 +215,135 @@ static void read_tiles(const struct mb_conv2d_desc *d, const struct plan *p, con
 
 /* ---- products ---- */
 
-/* outputs[MR][NR] = inputs[MR][stride] (its first c columns) times w[c][NR]; `vectors` of the NR
- * filters are computed. */
+/* sums[MR][NR] += one column of inputs[MR][stride] times w[NR], or = for the first one; `vectors`
+ * of the NR filters are computed. */
+MB_INLINE void multiply_column(VF sums[MR][2], const float *inputs, int64_t stride, const float *w,
+                               const int vectors, const bool is_first) {
+    const float *second = inputs + MR / 2 * stride; /* for shorter addresses */
+    VF wv[2];
+    MB_UNROLL
+    for (int v = 0; v < vectors; v++) wv[v] = vf_load(w + v * VW);
+    MB_UNROLL
+    for (int i = 0; i < MR; i++) {
+        const VF xv = vf_set1((i < MR / 2 ? inputs : second)[i % (MR / 2) * stride]);
+        MB_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sums[i][v] = is_first ? vf_mul(xv, wv[v]) : vf_fma(xv, wv[v], sums[i][v]);
+    }
+}
+
+/* outputs[MR][NR] = inputs[MR][stride], its first c columns, times w[c][NR]. */
 MB_INLINE void multiply(const float *inputs, int64_t stride, int64_t c, const float *w,
                         float *outputs, const int vectors) {
     VF sums[MR][2];
-    MB_UNROLL
-    for (int i = 0; i < MR; i++) sums[i][0] = sums[i][1] = vf_zero();
-    const float *second = inputs + MR / 2 * stride;
-    for (int64_t k = 0; k < c; k++) {
-        VF wv[2];
-        MB_UNROLL
-        for (int v = 0; v < vectors; v++) wv[v] = vf_load(w + k * NR + v * VW);
-        MB_UNROLL
-        for (int i = 0; i < MR; i++) {
-            const VF xv = vf_set1((i < MR / 2 ? inputs : second)[i % (MR / 2) * stride + k]);
-            MB_UNROLL
-            for (int v = 0; v < vectors; v++) sums[i][v] = vf_fma(xv, wv[v], sums[i][v]);
-        }
-    }
+    multiply_column(sums, inputs, stride, w, vectors, true);
+    for (int64_t k = 1; k < c; k++)
+        multiply_column(sums, inputs + k, stride, w + k * NR, vectors, false);
     MB_UNROLL
     for (int i = 0; i < MR; i++) MB_UNROLL
     for (int v = 0; v < vectors; v++) vf_store(outputs + i * NR + v * VW, sums[i][v]);
 }
 
-/* All planes of one block of filters. */
-static void multiply_planes(const struct mb_conv2d_desc *d, const struct plan *p, int64_t tiles,
-                            const float *inputs, const float *w, int64_t filters, float *outputs) {
-    const int64_t stride = p->blocks * VW;
-    for (int i = 0; i < PLANES; i++, inputs += p->input_plane, outputs += p->output_plane) {
-        for (int64_t t = 0; t < tiles; t += MR)
-            if (filters > VW)
-                multiply(inputs + t * stride, stride, d->c, w, outputs + t * NR, 2);
-            else
-                multiply(inputs + t * stride, stride, d->c, w, outputs + t * NR, 1);
-        w += d->c * NR;
+/* All planes of one block of filters: outputs[PLANES][tiles][NR]. */
+MB_INLINE void multiply_planes(const struct plan *p, int64_t c, int64_t tiles, const float *inputs,
+                               const float *w, float *outputs, const int vectors) {
+    const int64_t stride = p->input_tile, plane = p->input_plane, last = tiles * stride;
+    for (const float *end = inputs + PLANES * plane; inputs < end; inputs += plane) {
+        float *to = outputs;
+        for (const float *from = inputs; from < inputs + last; from += MR * stride, to += MR * NR)
+            multiply(from, stride, c, w, to, vectors);
+        outputs += OUTPUT_PLANE;
+        w += c * NR;
     }
 }
 
 /* ---- outputs ---- */
 
-/* The rows of A^T are the powers 0 to 3 of the points. */
-MB_INLINE void transform_output(const VF m[PATCH], VF y[TILE]) {
-    const VF a = vf_add(m[1], m[2]), b = vf_sub(m[1], m[2]);
-    y[0] = vf_add(vf_add(m[0], a), vf_add(m[3], m[4]));
-    y[1] = vf_fnma(vf_set1(2.0f), m[4], vf_fma(vf_set1(0.5f), m[3], b));
-    y[2] = vf_fma(vf_set1(4.0f), m[4], vf_fma(vf_set1(0.25f), m[3], a));
-    y[3] = vf_fnma(vf_set1(8.0f), m[4], vf_fma(vf_set1(0.125f), m[3], vf_add(b, m[5])));
+/* Row `row` of A^T m: its coefficients are the points' powers. */
+MB_INLINE VF transform_output(const VF m[PATCH], const int row) {
+    const VF even = vf_add(m[1], m[2]), odd = vf_sub(m[1], m[2]);
+    switch (row) {
+    case 0: return vf_add(vf_add(m[0], even), vf_add(m[3], m[4]));
+    case 1: return vf_fnma(vf_set1(2.0f), m[4], vf_fma(vf_set1(0.5f), m[3], odd));
+    case 2: return vf_fma(vf_set1(4.0f), m[4], vf_fma(vf_set1(0.25f), m[3], even));
+    default: return vf_fnma(vf_set1(8.0f), m[4], vf_fma(vf_set1(0.125f), m[3], vf_add(odd, m[5])));
+    }
 }
 
-/* One tile and vector of filters to pixels[rows][columns][NR], pooled or not. */
-MB_INLINE void finish_tile(const float *outputs, int64_t plane, VF bias, bool relu, const bool pool,
-                           float *pixels, int64_t columns) {
-    VF half[TILE][PATCH], y[TILE][TILE], m[PATCH];
+/* One tile and vector of filters to pixels[side][row], pooled (side 2) or not (side 4); nothing is
+ * less than `low`. Two rows at a time, so that 16 registers nearly hold what is between the
+ * transforms; the sums are read twice instead. */
+MB_INLINE void finish_tile(const float *outputs, VF bias, VF low, const int side, float *pixels,
+                           int64_t row) {
     MB_UNROLL
-    for (int j = 0; j < PATCH; j++) {
-        VF t[TILE];
+    for (int top = 0; top < TILE; top += 2) {
+        VF half[2][PATCH], y[2][TILE], m[PATCH];
         MB_UNROLL
-        for (int i = 0; i < PATCH; i++) m[i] = vf_load(outputs + (i * PATCH + j) * plane);
-        transform_output(m, t);
+        for (int j = 0; j < PATCH; j++) {
+            MB_UNROLL
+            for (int i = 0; i < PATCH; i++)
+                m[i] = vf_load(outputs + (i * PATCH + j) * OUTPUT_PLANE);
+            half[0][j] = transform_output(m, top);
+            half[1][j] = transform_output(m, top + 1);
+        }
         MB_UNROLL
-        for (int i = 0; i < TILE; i++) half[i][j] = t[i];
-    }
-    const int step = pool ? 2 : 1;
-    MB_UNROLL
-    for (int i = 0; i < TILE; i += step) {
+        for (int j = 0; j < TILE; j++) {
+            y[0][j] = transform_output(half[0], j);
+            y[1][j] = transform_output(half[1], j);
+        }
         MB_UNROLL
-        for (int k = 0; k < step; k++) transform_output(half[i + k], y[i + k]);
-        MB_UNROLL
-        for (int j = 0; j < TILE; j += step) {
-            VF best = y[i][j];
-            if (pool)
-                best = vf_max(vf_max(best, y[i][j + 1]), vf_max(y[i + 1][j], y[i + 1][j + 1]));
-            best = vf_add(best, bias);
-            if (relu) best = vf_relu(best);
-            vf_store(pixels + (i / step * columns + j / step) * NR, best);
+        for (int i = 0; i < 2; i += side == 2 ? 2 : 1) {
+            float *to = pixels + (top + i) * side / TILE * row;
+            MB_UNROLL
+            for (int j = 0; j < side; j++) {
+                VF a = y[i][j];
+                if (side == 2)
+                    a = vf_max(vf_max(y[0][2 * j], y[0][2 * j + 1]),
+                               vf_max(y[1][2 * j], y[1][2 * j + 1]));
+                vf_store(to + j * NR, vf_at_least(low, vf_add(a, bias)));
+            }
         }
     }
 }
 
-/* A run of tiles of one block of filters to y. */
-static void write_tiles(const struct mb_conv2d_desc *d, const struct plan *p,
-                        const struct run_of_tiles *run, const float *outputs, const float *bias,
-                        int64_t filter, float *pixels, float *y) {
-    const int64_t side = d->has_pool ? TILE / 2 : TILE, columns = run->count * side;
-    const int64_t filters = min_of(NR, d->filters - filter);
-    const bool relu = d->act == MB_ACT_RELU;
-    for (int64_t t = 0; t < run->count; t++)
-        for (int64_t v = 0; v < filters; v += VW) {
-            const float *from = outputs + t * NR + v;
-            float *to = pixels + t * side * NR + v;
-            if (d->has_pool)
-                finish_tile(from, p->output_plane, vf_load(bias + v), relu, true, to, columns);
-            else
-                finish_tile(from, p->output_plane, vf_load(bias + v), relu, false, to, columns);
-        }
-    struct pixels px = {run->n, run->row * side, run->column * side, 0, filter, filters};
-    px.columns = min_of(columns, d->pool_w - px.column);
-    for (int64_t i = 0; i < side && px.row < d->pool_h; i++, px.row++)
-        write_pixels(d, &px, pixels + i * columns * NR, NR, y);
+/* `tiles` tiles and `vectors` vectors of a block's filters to pixels[side][pixel_row]. */
+MB_INLINE void finish_tiles(const struct mb_conv2d_desc *d, const struct plan *p, int64_t tiles,
+                            const float *outputs, const float *bias, const int vectors,
+                            const int side, float *pixels) {
+    const VF low = vf_set1(d->act == MB_ACT_RELU ? 0.0f : -INFINITY);
+    const int64_t row = p->pixel_row;
+    for (int v = 0; v < vectors * VW; v += VW) {
+        const VF bias_v = vf_load(bias + v);
+        for (int64_t t = 0; t < tiles; t++)
+            finish_tile(outputs + t * NR + v, bias_v, low, side, pixels + t * side * NR + v, row);
+    }
+}
+
+/* The tiles [first, end) of one block of filters from pixels to y. */
+static void write_tiles(const struct mb_conv2d_desc *d, const struct plan *p, int64_t first,
+                        int64_t end, int64_t filter, const float *pixels, float *y) {
+    const int64_t side = d->has_pool ? TILE / 2 : TILE;
+    struct run_of_tiles run;
+    for (int64_t t = first; t < end; t += run.count) {
+        run = run_at(p, t, end);
+        struct pixels px = {run.n, run.row * side, run.column * side,
+                            0,     filter,         min_of(NR, d->filters - filter)};
+        px.columns = min_of(run.count * side, d->pool_w - px.column);
+        const float *from = pixels + (t - first) * side * NR;
+        for (int64_t i = 0; i < side && px.row < d->pool_h; i++, px.row++)
+            write_pixels(d, &px, from + i * p->pixel_row, NR, y);
+    }
+}
+
+/* Some tiles of a block's filters from inputs to pixels. */
+MB_INLINE void step(const struct mb_conv2d_desc *d, const struct plan *p, int64_t tiles,
+                    const float *inputs, const float *w, const float *bias, const int vectors,
+                    float *outputs, float *pixels) {
+    multiply_planes(p, d->c, tiles, inputs, w, outputs, vectors);
+    if (d->has_pool)
+        finish_tiles(d, p, tiles, outputs, bias, vectors, TILE / 2, pixels);
+    else
+        finish_tiles(d, p, tiles, outputs, bias, vectors, TILE, pixels);
 }
 
 static void run(const union mb_step_desc *desc, const struct mb_kernel_args *args,
@@ -313,7 +356,8 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
     const float *packed = args->packed, *bias = packed + p.filter_blocks * NR * PLANES * d->c;
     float *inputs = (float *)args->scratch + thread->index * thread_floats(&p);
     float *outputs = inputs + PLANES * p.input_plane;
-    float *patch = outputs + PLANES * p.output_plane, *pixels = patch + p.patch_floats;
+    float *patch = outputs + PLANES * OUTPUT_PLANE, *pixels = patch + p.patch_floats;
+    const int64_t side = d->has_pool ? TILE / 2 : TILE;
     int64_t first, last, filter_begin, filter_end;
     mb_share(&tile_part, p.groups, &first, &last);
     mb_share(&filter_part, p.filter_blocks, &filter_begin, &filter_end);
@@ -325,16 +369,21 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
             tiles = run_at(&p, t, end);
             for (int64_t block = 0; block < p.blocks; block++)
                 read_tiles(d, &p, args->x, &tiles, block, patch,
-                           inputs + (t - first) * p.blocks * VW);
+                           inputs + (t - first) * p.input_tile);
         }
         for (int64_t block = filter_begin; block < filter_end; block++) {
-            multiply_planes(d, &p, end - first, inputs, packed + block * PLANES * d->c * NR,
-                            d->filters - block * NR, outputs);
-            for (int64_t t = first; t < end; t += tiles.count) {
-                tiles = run_at(&p, t, end);
-                write_tiles(d, &p, &tiles, outputs + (t - first) * NR, bias + block * NR,
-                            block * NR, pixels, args->y);
+            const int64_t filter = block * NR, filters = d->filters - filter;
+            for (int64_t t = first; t < end; t += p.step_tiles) {
+                const int64_t count = min_of(p.step_tiles, end - t);
+                const float *from = inputs + (t - first) * p.input_tile;
+                const float *w = packed + filter * PLANES * d->c;
+                float *to = pixels + (t - first) * side * NR;
+                if (filters > VW)
+                    step(d, &p, count, from, w, bias + filter, 2, outputs, to);
+                else
+                    step(d, &p, count, from, w, bias + filter, 1, outputs, to);
             }
+            write_tiles(d, &p, first, end, filter, pixels, args->y);
         }
     }
 }
