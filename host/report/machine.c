@@ -273,7 +273,6 @@ static const char *size_text(char *buf, size_t size, int64_t bytes) {
 }
 
 void mb_machine_print(const struct mb_machine *m, FILE *out) {
-    const struct mb_build *build = mb_build();
     static const char *const answer[] = {"unknown", "no", "yes"};
     char a[32], b[32], c[32];
 
@@ -302,9 +301,6 @@ void mb_machine_print(const struct mb_machine *m, FILE *out) {
     fprintf(out, "  nvidia      %s%s%s\n", *m->nvidia_driver ? "driver " : "no driver",
             m->nvidia_driver, *m->gpu ? ", " : "");
     if (*m->gpu) fprintf(out, "  gpu         %s\n", m->gpu);
-    fprintf(out, "  build       mindbench %s, git %.12s%s, %s, %s (%s)\n", build->version,
-            build->git_sha, build->git_is_dirty ? " with changes" : "", build->compiler,
-            build->type, build->flags);
 }
 
 struct warnings {

@@ -39,7 +39,7 @@ struct mb_machine {
  * always this machine's. Nothing missing is an error; MB_E_NOMEM only. */
 enum mb_status mb_machine_read(const char *root, struct mb_machine *out, struct mb_err *err);
 
-/* "  cpu: AMD EPYC ... (4 cores, 8 threads usable)" and so on, for people. */
+/* For people: one line a field, "  cpu         AMD EPYC ...", the build excepted. */
 void mb_machine_print(const struct mb_machine *machine, FILE *out);
 
 /* What would disturb a measurement here: one line each, `WHAT: WHY; TRY`, at most `max`. Returns

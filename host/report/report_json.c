@@ -226,8 +226,8 @@ static json_t *not_measured(const char *reason, bool *failed) {
 static json_t *benchmark(const struct mb_benchmark_result *b, bool *failed) {
     static const char *const one_start =
         "each start-up phase is timed once; a total needs repeated cold starts";
-    const struct mb_comparison *eager = mb_view_comparison_at(b, b->against_eager);
-    const struct mb_comparison *fastest = mb_view_comparison_at(b, b->against_fastest);
+    const struct mb_comparison *eager = mb_view_headline(b, b->against_eager);
+    const struct mb_comparison *fastest = mb_view_headline(b, b->against_fastest);
     struct object o = object_new(failed), executors = object_new(failed);
     json_t *comparisons = json_array();
 

@@ -226,8 +226,7 @@ static void put_headline(const struct page *page, const struct mb_result *result
                 mb_view_rate(text[s], sizeof text[s], mb_view_throughput(b, e));
             cells[s + 1] = (struct cell){text[s], no_number && e && e->measured ? RED : PLAIN};
         }
-        cells[3] =
-            ratio_cell(page, mb_view_comparison_at(b, b->against_eager), text[2], sizeof text[2]);
+        cells[3] = ratio_cell(page, mb_view_headline(b, b->against_eager), text[2], sizeof text[2]);
         put_row(page, columns, 4, cells, no_number ? 3 : 4);
     }
 }
@@ -240,7 +239,7 @@ static void put_average(const struct page *page, const struct mb_result *result)
     char text[64];
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
-        const struct mb_comparison *c = mb_view_comparison_at(b, b->against_eager);
+        const struct mb_comparison *c = mb_view_headline(b, b->against_eager);
         if (!mb_view_has_ratio(c) || !(c->speedup.low > 0)) continue;
         sum.value += log(c->speedup.value);
         sum.low += log(c->speedup.low);
@@ -269,7 +268,7 @@ static void put_fastest(const struct page *page, const struct mb_result *result)
     put_head(page, columns, 6);
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
-        const struct mb_comparison *c = mb_view_comparison_at(b, b->against_fastest);
+        const struct mb_comparison *c = mb_view_headline(b, b->against_fastest);
         const struct mb_executor_result *mind = mb_view_executor(b, MB_REPORT_MIND);
         const struct mb_executor_result *rival = c ? mb_view_executor(b, c->b) : NULL;
         char text[4][640];

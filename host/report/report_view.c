@@ -1,5 +1,7 @@
 #include "report_view.h"
 
+#include "report.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,9 +25,10 @@ const struct mb_comparison *mb_view_comparison(const struct mb_benchmark_result 
     return NULL;
 }
 
-const struct mb_comparison *mb_view_comparison_at(const struct mb_benchmark_result *benchmark,
-                                                  int index) {
-    return index < 0 ? NULL : &benchmark->comparisons[index];
+const struct mb_comparison *mb_view_headline(const struct mb_benchmark_result *benchmark,
+                                             int index) {
+    const struct mb_comparison *c = index < 0 ? NULL : &benchmark->comparisons[index];
+    return c && !strcmp(c->a, MB_REPORT_MIND) ? c : NULL;
 }
 
 bool mb_view_has_ratio(const struct mb_comparison *comparison) {

@@ -11,11 +11,14 @@
 const struct mb_executor_result *mb_view_executor(const struct mb_benchmark_result *benchmark,
                                                   const char *name);
 
-/* The comparison of a against b, NULL when there is none or an index is -1. */
+/* The comparison of a against b, or NULL. */
 const struct mb_comparison *mb_view_comparison(const struct mb_benchmark_result *benchmark,
                                                const char *a, const char *b);
-const struct mb_comparison *mb_view_comparison_at(const struct mb_benchmark_result *benchmark,
-                                                  int index);
+
+/* The comparison at against_eager or against_fastest; NULL when that is -1, or in a race without
+ * mind, where the two are about the first executor named. */
+const struct mb_comparison *mb_view_headline(const struct mb_benchmark_result *benchmark,
+                                             int index);
 
 /* Whether the comparison holds a ratio that may be shown. */
 bool mb_view_has_ratio(const struct mb_comparison *comparison);

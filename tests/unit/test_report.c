@@ -283,6 +283,22 @@ static void json_keeps_the_seeds_keys(void **state) {
     json_decref(json);
 }
 
+/* A race that names another executor first has comparisons, but none of MIND. */
+static void a_race_without_mind_has_no_headline_ratio(void **state) {
+    (void)state;
+    fixture.executors[0][0].name = fixture.comparisons[0][0].a = "mind-avx2";
+    fixture.comparisons[0][1].a = "mind-avx2";
+    fixture.result.n_benchmarks = 1;
+    char *text = tables(80, false);
+    assert_null(strstr(text, "1.10\u00d7"));
+    assert_non_null(strstr(text, "Average Latency Speedup: not measured: "));
+    free(text);
+    json_t *json = reread(), *mm = AT(json, "benchmarks", "large_matmul_4096");
+    assert_true(json_is_null(AT(mm, "latency_speedup")));
+    assert_true(json_is_null(AT(mm, "fastest_pytorch")));
+    json_decref(json);
+}
+
 static void json_holds_raw_samples_and_blocks(void **state) {
     (void)state;
     json_t *json = reread();
@@ -471,6 +487,7 @@ int main(void) {
         cmocka_unit_test_setup(names_cannot_move_the_cursor, setup),
         cmocka_unit_test_setup(a_write_error_is_told, setup),
         cmocka_unit_test_setup(json_keeps_the_seeds_keys, setup),
+        cmocka_unit_test_setup(a_race_without_mind_has_no_headline_ratio, setup),
         cmocka_unit_test_setup(json_holds_raw_samples_and_blocks, setup),
         cmocka_unit_test_setup(json_tells_what_was_not_measured_and_what_is_wrong, setup),
         cmocka_unit_test_setup(json_tells_the_run_and_no_path, setup),
