@@ -26,14 +26,18 @@ double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
 /* Speed-up of a over b from paired blocks: block i of side a has the samples
  * a[first_a[i]] .. a[first_a[i + 1] - 1], block i of b likewise, and both were measured close in
  * time. value = median over blocks of (median of b's block / median of a's block); the interval is
- * the 95 % percentile bootstrap over blocks (10,000 resamples). n_blocks >= 1. */
+ * the 95 % percentile bootstrap over blocks (10,000 resamples). n_blocks >= 1. NaN without memory.
+ */
 struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_a, const double *b,
                                            const size_t *first_b, size_t n_blocks, uint64_t seed);
+
+/* The smallest relative difference that matters, unless the user says otherwise. */
+#define MB_LEAST_EFFECT 0.02
 
 enum mb_verdict { MB_FAST, MB_SLOW, MB_SAME, MB_AMBIGUOUS };
 
 /* FAST: the interval lies above 1 + least, SLOW: below 1 - least, SAME: inside, else AMBIGUOUS.
- * `least` is the smallest relative difference that matters, 0.02 by default. */
+ * `least` is the smallest relative difference that matters. */
 enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least);
 const char *mb_verdict_name(enum mb_verdict verdict); /* "FAST", "SLOW", "SAME", "AMBG" */
 

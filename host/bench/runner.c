@@ -1,0 +1,432 @@
+#include "runner.h"
+
+#include "clock.h"
+#include "random.h"
+#include "reference.h"
+#include "worker.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    N_ROUNDS = 20,        /* blocks each executor's samples are split into */
+    N_SETTLE_RUNS = 2,    /* untimed at the start of a block, and ... */
+    SETTLE_NS = 2000000,  /* ... for at least this long: caches, clocks and threads wake up */
+    MIN_ROUNDS_NOISE = 10 /* before an interval is trusted to end the race */
+};
+
+struct racer {
+    const struct mb_executor_entry *entry;
+    struct mb_executor_result *result;
+    struct mb_worker *worker; /* NULL once the racer is out */
+    size_t *first_of_block;   /* grows with the rounds */
+    size_t capacity_samples, capacity_blocks;
+};
+
+struct race {
+    const struct mb_race_config *config;
+    struct mb_result *result;
+    struct mb_benchmark_result *bench;
+    struct racer *racers;
+    struct mb_shared params;
+    double **reference;
+    uint64_t draws; /* position in the stream of random orders */
+};
+
+static const char *arena_printf(struct mb_arena *arena, const char *format, ...) {
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const char *copy = mb_arena_strndup(arena, text, strlen(text));
+    return copy ? copy : "no memory for the reason";
+}
+
+static void report_progress(const struct race *r, const char *what, double share) {
+    if (r->config->progress)
+        r->config->progress(r->config->progress_arg, r->config->name, what, share);
+}
+
+/* ---- reference ---- */
+
+static enum mb_status compute_reference(struct race *r, struct mb_err *err) {
+    const struct mb_program *p = r->config->program;
+    r->reference = mb_arena_calloc(&r->result->arena, p->n_outputs, sizeof *r->reference);
+    if (!r->reference) return mb_fail(err, MB_E_NOMEM, "no memory for the reference");
+    for (uint32_t i = 0; i < p->n_outputs; i++) {
+        size_t count = 0;
+        mb_shape_count(&p->nodes[p->outputs[i]].type.shape, &count);
+        r->reference[i] = mb_arena_calloc(&r->result->arena, count, sizeof(double));
+        if (!r->reference[i]) return mb_fail(err, MB_E_NOMEM, "no memory for the reference");
+    }
+    return mb_reference_run(p, (const void *const *)r->params.data, r->reference, err);
+}
+
+/* ---- one racer ---- */
+
+/* Takes the racer out of the race. What it measured so far stays, marked with the reason. Only an
+ * executor that this machine or build does not have counts as not measured: any other failure is a
+ * finding about it. */
+static void drop(struct race *r, struct racer *racer, enum mb_status why, const char *reason) {
+    struct mb_executor_result *e = racer->result;
+    const char *kept = arena_printf(&r->result->arena, "%s", reason);
+    mb_worker_stop(racer->worker);
+    racer->worker = NULL;
+    e->valid = false;
+    if (why == MB_E_UNSUPPORTED && !e->measured) {
+        e->reason = kept;
+    } else {
+        e->measured = true;
+        e->invalid_reason = kept;
+    }
+}
+
+/* Whether the failure ends the whole race rather than one racer. */
+static bool ends_race(const struct race *r, enum mb_status st) {
+    return st == MB_E_INTERRUPTED ||
+           (st == MB_E_TIMEOUT && mb_clock_ns() >= r->config->deadline_ns);
+}
+
+/* Compares the worker's outputs with the reference; false (and out of the race) when they are
+ * wrong. */
+static bool check_outputs(struct race *r, struct racer *racer, const char *when) {
+    struct mb_executor_result *e = racer->result;
+    struct mb_accuracy a =
+        mb_accuracy_of(r->config->program, mb_worker_outputs(racer->worker), r->reference);
+    e->rel_l2_error = fmax(e->rel_l2_error, a.rel_l2);
+    e->max_abs_error = fmax(e->max_abs_error, a.max_abs);
+    e->max_rel_error = fmax(e->max_rel_error, a.max_rel);
+    if (a.finite_agree && a.rel_l2 <= r->result->tolerance_rel_l2 &&
+        a.max_rel <= r->result->tolerance_max_rel)
+        return true;
+    if (!a.finite_agree)
+        drop(r, racer, MB_E_NUMERIC,
+             arena_printf(&r->result->arena,
+                          "wrong output %s: NaN or infinity where the reference has none, or the "
+                          "reverse",
+                          when));
+    else
+        drop(r, racer, MB_E_NUMERIC,
+             arena_printf(&r->result->arena,
+                          "wrong output %s: relative L2 error %.2e (allowed %.0e), largest error "
+                          "%.2e of the largest value (allowed %.0e)",
+                          when, a.rel_l2, r->result->tolerance_rel_l2, a.max_rel,
+                          r->result->tolerance_max_rel));
+    return false;
+}
+
+static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *err) {
+    const struct mb_race_config *c = r->config;
+    struct mb_worker_config config = {.executor = racer->entry,
+                                      .open = c->open,
+                                      .source = c->source,
+                                      .program = c->program,
+                                      .params = &r->params,
+                                      .cancel_fd = c->cancel_fd};
+    const struct mb_block check = {.settle_runs = 0, .n_samples = 1};
+    const struct mb_block warm_up = {.settle_runs = c->n_warmup};
+    double ignored;
+    enum mb_status st = mb_executor_present(racer->entry, err);
+    if (st == MB_OK)
+        st = mb_worker_start(&config, c->deadline_ns, &r->result->arena, racer->result,
+                             &racer->worker, err);
+    if (st != MB_OK) return st;
+    st = mb_worker_run(racer->worker, &check, c->deadline_ns, &ignored, err);
+    if (st != MB_OK) return st;
+    if (!check_outputs(r, racer, "before timing")) return MB_OK;
+    st = mb_worker_run(racer->worker, &warm_up, c->deadline_ns, &ignored, err);
+    if (st == MB_OK) mb_worker_wait_parked(racer->worker);
+    return st;
+}
+
+/* Room for n more samples and one more block; arrays are replaced by larger ones in the arena. */
+static bool make_room(struct race *r, struct racer *racer, size_t n) {
+    struct mb_executor_result *e = racer->result;
+    struct mb_arena *arena = &r->result->arena;
+    if (e->n_samples + n > racer->capacity_samples) {
+        size_t capacity = (e->n_samples + n) * 2;
+        double *grown = mb_arena_calloc(arena, capacity, sizeof *grown);
+        if (!grown) return false;
+        if (e->n_samples) memcpy(grown, e->samples_ns, e->n_samples * sizeof *grown);
+        e->samples_ns = grown;
+        racer->capacity_samples = capacity;
+    }
+    if (e->n_blocks + 2 > racer->capacity_blocks) {
+        size_t capacity = (e->n_blocks + 2) * 2;
+        size_t *grown = mb_arena_calloc(arena, capacity, sizeof *grown);
+        if (!grown) return false;
+        if (e->n_blocks) memcpy(grown, racer->first_of_block, (e->n_blocks + 1) * sizeof *grown);
+        e->first_of_block = racer->first_of_block = grown;
+        racer->capacity_blocks = capacity;
+    }
+    return true;
+}
+
+static enum mb_status run_block(struct race *r, struct racer *racer, uint32_t n,
+                                struct mb_err *err) {
+    struct mb_executor_result *e = racer->result;
+    const struct mb_block block = {N_SETTLE_RUNS, n, SETTLE_NS};
+    if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
+    enum mb_status st = mb_worker_run(racer->worker, &block, r->config->deadline_ns,
+                                      e->samples_ns + e->n_samples, err);
+    if (st != MB_OK) return st;
+    e->measured = true;
+    e->n_samples += n;
+    e->n_blocks++;
+    racer->first_of_block[e->n_blocks] = e->n_samples;
+    if (check_outputs(r, racer, "during timing")) mb_worker_wait_parked(racer->worker);
+    return MB_OK;
+}
+
+/* ---- rounds ---- */
+
+static void shuffle(struct race *r, size_t *order, size_t n) {
+    for (size_t i = n; i > 1; i--) {
+        size_t j = mb_random_below(r->config->seed, mb_random_stream("block order"), r->draws++,
+                                   (uint32_t)i);
+        size_t swapped = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = swapped;
+    }
+}
+
+static void reverse(size_t *order, size_t n) {
+    for (size_t i = 0; i < n / 2; i++) {
+        size_t swapped = order[i];
+        order[i] = order[n - 1 - i];
+        order[n - 1 - i] = swapped;
+    }
+}
+
+static size_t n_running(const struct race *r) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->config->n_executors; i++) n += r->racers[i].worker != NULL;
+    return n;
+}
+
+static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *out);
+
+static bool precise_enough(struct race *r) {
+    struct mb_comparison c;
+    if (r->config->n_executors < 2) {
+        struct mb_summary s = mb_stats_summary(r->racers[0].result->samples_ns,
+                                               r->racers[0].result->n_samples, r->config->seed);
+        return (s.ci_high - s.ci_low) / 2 <= r->config->max_noise * s.p50;
+    }
+    compare(r, 0, 1, &c);
+    return !c.withheld &&
+           (c.speedup.high - c.speedup.low) / 2 <= r->config->max_noise * c.speedup.value;
+}
+
+/* Samples of each executor in the given round; 0 when the race is over. */
+static uint32_t samples_in_round(struct race *r, uint32_t round, int64_t started_ns) {
+    const struct mb_race_config *c = r->config;
+    uint32_t rounds = c->n_samples < N_ROUNDS ? c->n_samples : N_ROUNDS;
+    if (n_running(r) == 0) return 0;
+    if (c->duration_s > 0 || c->max_noise > 0) {
+        bool time_is_up =
+            c->duration_s > 0 && (double)(mb_clock_ns() - started_ns) >= c->duration_s * 1e9;
+        bool precise = c->max_noise > 0 && round >= MIN_ROUNDS_NOISE && precise_enough(r);
+        if (round > 0 && (time_is_up || precise)) return 0;
+        return (c->n_samples + rounds - 1) / rounds;
+    }
+    if (round >= rounds) return 0;
+    return c->n_samples / rounds + (round < c->n_samples % rounds ? 1 : 0);
+}
+
+static enum mb_status run_rounds(struct race *r, struct mb_err *err) {
+    const struct mb_race_config *c = r->config;
+    const int64_t started_ns = mb_clock_ns();
+    size_t *order = mb_arena_calloc(&r->result->arena, c->n_executors, sizeof *order);
+    if (!order) return mb_fail(err, MB_E_NOMEM, "no memory for the order of blocks");
+    for (size_t i = 0; i < c->n_executors; i++) order[i] = i;
+    uint32_t n;
+    for (uint32_t round = 0; (n = samples_in_round(r, round, started_ns)) > 0; round++) {
+        if (round % 2)
+            reverse(order, c->n_executors);
+        else
+            shuffle(r, order, c->n_executors);
+        for (size_t i = 0; i < c->n_executors; i++) {
+            struct racer *racer = &r->racers[order[i]];
+            struct mb_err why = {0};
+            if (!racer->worker) continue;
+            enum mb_status st = run_block(r, racer, n, &why);
+            if (st == MB_OK) continue;
+            if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
+            drop(r, racer, st, why.text);
+        }
+        double share = c->duration_s > 0
+                           ? (double)(mb_clock_ns() - started_ns) / (c->duration_s * 1e9)
+                           : (double)(round + 1) / N_ROUNDS;
+        report_progress(r, "timing", fmin(share, 1));
+    }
+    return MB_OK;
+}
+
+/* Once more after all timing, outside any block. */
+static enum mb_status final_check(struct race *r, struct mb_err *err) {
+    const struct mb_block check = {.settle_runs = 0, .n_samples = 1};
+    for (size_t i = 0; i < r->config->n_executors; i++) {
+        struct racer *racer = &r->racers[i];
+        struct mb_err why = {0};
+        double ignored;
+        if (!racer->worker) continue;
+        enum mb_status st =
+            mb_worker_run(racer->worker, &check, r->config->deadline_ns, &ignored, &why);
+        if (st == MB_OK)
+            check_outputs(r, racer, "after timing");
+        else if (ends_race(r, st))
+            return mb_fail(err, st, "%s", why.text);
+        else
+            drop(r, racer, st, why.text);
+    }
+    return MB_OK;
+}
+
+/* ---- what it comes to ---- */
+
+static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *out) {
+    const struct mb_executor_result *x = r->racers[a].result, *y = r->racers[b].result;
+    *out = (struct mb_comparison){.a = x->name, .b = y->name, .withheld = true};
+    size_t blocks = x->n_blocks < y->n_blocks ? x->n_blocks : y->n_blocks;
+    if (!x->measured || !y->measured) {
+        out->reason =
+            arena_printf(&r->result->arena, "%s was not measured", (x->measured ? y : x)->name);
+    } else if (!x->valid || !y->valid) {
+        out->reason = arena_printf(&r->result->arena, "%s is INVALID", (x->valid ? y : x)->name);
+    } else if (x->info.precision != y->info.precision) {
+        out->reason = "precision differs";
+    } else if (blocks == 0) {
+        out->reason = "no block was measured on both sides";
+    } else {
+        out->withheld = false;
+        out->speedup = mb_stats_paired_speedup(x->samples_ns, x->first_of_block, y->samples_ns,
+                                               y->first_of_block, blocks, r->config->seed);
+        out->verdict = mb_stats_verdict(&out->speedup, MB_LEAST_EFFECT);
+    }
+}
+
+static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
+
+static enum mb_status conclude(struct race *r, struct mb_err *err) {
+    struct mb_benchmark_result *bench = r->bench;
+    const size_t n = r->config->n_executors;
+    bench->against_eager = bench->against_fastest = -1;
+    for (size_t i = 0; i < n; i++) {
+        struct mb_executor_result *e = &bench->executors[i];
+        if (e->n_samples)
+            e->latency_ns = mb_stats_summary(e->samples_ns, e->n_samples, r->config->seed);
+        if (e->n_samples && !e->latency_ns.n)
+            return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
+    }
+    bench->n_comparisons = n - 1;
+    bench->comparisons = mb_arena_calloc(&r->result->arena, n, sizeof *bench->comparisons);
+    if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
+    double fastest_ns = INFINITY;
+    for (size_t i = 1; i < n; i++) {
+        const struct mb_executor_result *e = &bench->executors[i];
+        compare(r, 0, i, &bench->comparisons[i - 1]);
+        if (strcmp(e->name, "torch-eager") == 0) bench->against_eager = (int)i - 1;
+        if (is_torch(e->name) && e->valid && e->latency_ns.p50 < fastest_ns) {
+            fastest_ns = e->latency_ns.p50;
+            bench->against_fastest = (int)i - 1;
+        }
+    }
+    return MB_OK;
+}
+
+static void describe(struct race *r) {
+    const struct mb_program *p = r->config->program;
+    struct mb_benchmark_result *bench = r->bench;
+    char text[1024] = "", type[160];
+    size_t used = 0;
+    bench->name = arena_printf(&r->result->arena, "%s", r->config->name);
+    bench->file = r->config->file ? arena_printf(&r->result->arena, "%s", r->config->file) : NULL;
+    bench->flops = mb_program_flops(p);
+    bench->bytes = mb_program_bytes(p);
+    bench->batch = 1;
+    for (uint32_t i = p->n_params; i-- > 0;)
+        if (p->params[i].role == MB_INPUT && p->params[i].type.shape.rank > 0)
+            bench->batch = p->params[i].type.shape.dim[0];
+    for (uint32_t i = 0; i < p->n_params && used < sizeof text; i++) {
+        int wrote =
+            snprintf(text + used, sizeof text - used, "%s%s: %s %s", i ? ", " : "",
+                     p->params[i].name, mb_type_text(type, sizeof type, &p->params[i].type, NULL),
+                     p->params[i].role == MB_INPUT ? "input" : "weight");
+        if (wrote < 0) break;
+        used += (size_t)wrote;
+    }
+    bench->params_text = mb_arena_strndup(&r->result->arena, text, strlen(text));
+}
+
+static enum mb_status set_up(struct race *r, struct mb_err *err) {
+    const struct mb_race_config *c = r->config;
+    describe(r);
+    r->racers = mb_arena_calloc(&r->result->arena, c->n_executors, sizeof *r->racers);
+    r->bench->executors =
+        mb_arena_calloc(&r->result->arena, c->n_executors, sizeof *r->bench->executors);
+    if (!r->racers || !r->bench->executors || !r->bench->params_text)
+        return mb_fail(err, MB_E_NOMEM, "no memory for the executors");
+    r->bench->n_executors = c->n_executors;
+    for (size_t i = 0; i < c->n_executors; i++) {
+        struct mb_executor_result *e = &r->bench->executors[i];
+        r->racers[i].entry = mb_executor_find(c->executors[i], c->device);
+        r->racers[i].result = e;
+        e->name = r->racers[i].entry->name;
+        e->device = c->device;
+        e->valid = true;
+#define PHASE(name, meaning) e->phases.name = NAN;
+        MB_PHASES(PHASE)
+#undef PHASE
+    }
+    enum mb_status st = mb_shared_params(c->program, -1, true, &r->params, err);
+    if (st != MB_OK) return st;
+    report_progress(r, "making weights and inputs", 0);
+    mb_tensors_fill(c->program, c->seed, r->params.data);
+    report_progress(r, "computing the FP64 reference", 0);
+    return compute_reference(r, err);
+}
+
+static enum mb_status start_all(struct race *r, struct mb_err *err) {
+    for (size_t i = 0; i < r->config->n_executors; i++) {
+        struct racer *racer = &r->racers[i];
+        struct mb_err why = {0};
+        report_progress(r, racer->entry->name, 0);
+        enum mb_status st = start(r, racer, &why);
+        if (st == MB_OK) continue;
+        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
+        drop(r, racer, st, why.text);
+    }
+    return MB_OK;
+}
+
+/* After an early end: rows without a sample say why, the others are marked. */
+static void mark_cut_short(struct race *r, enum mb_status st) {
+    const char *reason = st == MB_E_TIMEOUT ? "cut short by --timeout" : "interrupted";
+    for (size_t i = 0; i < r->config->n_executors; i++)
+        if (r->racers[i].result->valid) drop(r, &r->racers[i], st, reason);
+}
+
+enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *result,
+                       struct mb_benchmark_result *out, struct mb_err *err) {
+    struct race r = {.config = config, .result = result, .bench = out, .params = {.fd = -1}};
+    *out = (struct mb_benchmark_result){0};
+    enum mb_status st = set_up(&r, err), cut = MB_OK;
+    if (st == MB_OK) {
+        cut = start_all(&r, err);
+        if (cut == MB_OK) cut = run_rounds(&r, err);
+        if (cut == MB_OK) cut = final_check(&r, err);
+        if (cut == MB_E_TIMEOUT || cut == MB_E_INTERRUPTED)
+            mark_cut_short(&r, cut);
+        else
+            st = cut;
+    }
+    for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
+    mb_shared_close(&r.params);
+    if (st == MB_OK) st = conclude(&r, err);
+    return st == MB_OK ? cut : st;
+}

@@ -1,0 +1,53 @@
+/* The race: one program, several executors, each in its own process, measured in short blocks that
+ * take turns.
+ *
+ * Every executor is prepared, checked against the FP64 reference, warmed up, then timed in rounds.
+ * In a round each executor has one block; the order is random, and the next round has it reversed
+ * (ABBA), so that drift meets all sides alike. Before a block the worker runs untimed until it is
+ * settled; between blocks the harness waits until the last worker's threads sleep. Outputs are
+ * poisoned before and compared after every block. */
+#ifndef MB_RUNNER_H
+#define MB_RUNNER_H
+
+#include "executors.h"
+#include "mind.h"
+#include "result.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Relative L2 error and max |error| / max |reference| above which an fp32 output is wrong: ten to
+ * a hundred times what correct kernels show (README), far below what a wrong tap or a reduced
+ * precision does. */
+#define MB_TOLERANCE_REL_L2  5e-6
+#define MB_TOLERANCE_MAX_REL 2e-5
+
+struct mb_race_config {
+    const char *name; /* of the benchmark in the result */
+    const char *file; /* NULL for a workload of ours */
+    struct mb_mind_source source;
+    const struct mb_program *program; /* of the source; borrowed during the race */
+    const char *device;
+    const char *const *executors; /* names; the first is the one that others are compared with */
+    size_t n_executors;
+    struct mb_open_config open; /* executor and device are set per worker */
+    uint64_t seed;
+    uint32_t n_samples; /* of each executor; >= 1 */
+    uint32_t n_warmup;
+    double duration_s;   /* > 0: go on in rounds until then instead of counting samples */
+    double max_noise;    /* > 0: until the first comparison's interval is within +- this share */
+    int64_t deadline_ns; /* CLOCK_MONOTONIC; what is measured by then is kept, marked INVALID */
+    int cancel_fd;       /* readable when the user interrupts; or -1 */
+    /* Called now and then from the measuring thread, never during a block. NULL: silence. */
+    void (*progress)(void *arg, const char *benchmark, const char *what, double share_done);
+    void *progress_arg;
+};
+
+/* Runs one race and fills one benchmark of the result (allocated in result->arena). Executors that
+ * fail are rows of the result, not errors of the race. MB_E_INTERRUPTED and MB_E_TIMEOUT: cut
+ * short, with what was measured filled in and marked; other failures (memory): nothing is filled.
+ */
+enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *result,
+                       struct mb_benchmark_result *out, struct mb_err *err);
+
+#endif

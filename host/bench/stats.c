@@ -1,0 +1,132 @@
+#include "stats.h"
+
+#include "random.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    N_RESAMPLES = 10000,
+    /* From here on the bootstrap's limit is used: resampling costs N_RESAMPLES * n draws, and the
+     * limit's ranks are then within one of the bootstrap's. */
+    N_LARGE = 4000,
+};
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double mb_stats_quantile_sorted(const double *sorted, size_t n, double q) {
+    double at = q * (double)(n - 1);
+    size_t below = (size_t)at;
+    if (below + 1 >= n) return sorted[n - 1];
+    return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+/* The median of one bootstrap resample of a sorted array: draws are counted by position, so that no
+ * resample is sorted. `counts` holds n entries. */
+static double resampled_median(const double *sorted, uint32_t *counts, size_t n, uint64_t seed,
+                               uint64_t stream) {
+    memset(counts, 0, n * sizeof *counts);
+    for (size_t i = 0; i < n; i++) counts[mb_random_below(seed, stream, i, (uint32_t)n)]++;
+    size_t low_rank = (n - 1) / 2, high_rank = n / 2, seen = 0, i = 0;
+    while (seen + counts[i] <= low_rank) seen += counts[i++];
+    double low = sorted[i];
+    while (seen + counts[i] <= high_rank) seen += counts[i++];
+    return (low + sorted[i]) / 2;
+}
+
+/* Median and 95 % percentile bootstrap interval of a sorted array; false without memory. */
+static bool median_interval(const double *sorted, size_t n, uint64_t seed,
+                            struct mb_interval *out) {
+    if (n >= N_LARGE) {
+        double half_width = 1.959964 * 0.5 / sqrt((double)n);
+        out->value = mb_stats_quantile_sorted(sorted, n, 0.5);
+        out->low = mb_stats_quantile_sorted(sorted, n, 0.5 - half_width);
+        out->high = mb_stats_quantile_sorted(sorted, n, 0.5 + half_width);
+        return true;
+    }
+    double *medians = malloc(N_RESAMPLES * sizeof *medians);
+    uint32_t *counts = malloc(n * sizeof *counts);
+    bool ok = medians && counts;
+    if (ok) {
+        for (size_t r = 0; r < N_RESAMPLES; r++)
+            medians[r] = resampled_median(sorted, counts, n, seed, r);
+        qsort(medians, N_RESAMPLES, sizeof *medians, compare_doubles);
+        out->value = mb_stats_quantile_sorted(sorted, n, 0.5);
+        out->low = mb_stats_quantile_sorted(medians, N_RESAMPLES, 0.025);
+        out->high = mb_stats_quantile_sorted(medians, N_RESAMPLES, 0.975);
+    }
+    free(medians);
+    free(counts);
+    return ok;
+}
+
+static double *sorted_copy(const double *values, size_t n) {
+    double *copy = malloc(n * sizeof *copy);
+    if (!copy) return NULL;
+    memcpy(copy, values, n * sizeof *copy);
+    qsort(copy, n, sizeof *copy, compare_doubles);
+    return copy;
+}
+
+struct mb_summary mb_stats_summary(const double *values, size_t n, uint64_t seed) {
+    struct mb_summary s = {.n = 0};
+    struct mb_interval median;
+    double *sorted = sorted_copy(values, n);
+    if (!sorted || !median_interval(sorted, n, seed, &median)) {
+        free(sorted);
+        return s;
+    }
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += sorted[i];
+    s.mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) squares += (sorted[i] - s.mean) * (sorted[i] - s.mean);
+    s.n = n;
+    s.stdev = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
+    s.min = sorted[0];
+    s.max = sorted[n - 1];
+    s.p50 = median.value;
+    s.p95 = mb_stats_quantile_sorted(sorted, n, 0.95);
+    s.p99 = mb_stats_quantile_sorted(sorted, n, 0.99);
+    s.ci_low = median.low;
+    s.ci_high = median.high;
+    free(sorted);
+    return s;
+}
+
+static double block_median(const double *values, const size_t *first, size_t block) {
+    size_t n = first[block + 1] - first[block];
+    double *sorted = sorted_copy(values + first[block], n);
+    double median = sorted ? mb_stats_quantile_sorted(sorted, n, 0.5) : (double)NAN;
+    free(sorted);
+    return median;
+}
+
+struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_a, const double *b,
+                                           const size_t *first_b, size_t n_blocks, uint64_t seed) {
+    struct mb_interval speedup = {NAN, NAN, NAN};
+    double *ratios = malloc(n_blocks * sizeof *ratios);
+    if (!ratios) return speedup;
+    for (size_t i = 0; i < n_blocks; i++)
+        ratios[i] = block_median(b, first_b, i) / block_median(a, first_a, i);
+    qsort(ratios, n_blocks, sizeof *ratios, compare_doubles);
+    median_interval(ratios, n_blocks, seed, &speedup);
+    free(ratios);
+    return speedup;
+}
+
+enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least) {
+    if (speedup->low > 1 + least) return MB_FAST;
+    if (speedup->high < 1 - least) return MB_SLOW;
+    if (speedup->low >= 1 - least && speedup->high <= 1 + least) return MB_SAME;
+    return MB_AMBIGUOUS;
+}
+
+const char *mb_verdict_name(enum mb_verdict verdict) {
+    static const char *const names[] = {"FAST", "SLOW", "SAME", "AMBG"};
+    return names[verdict];
+}

@@ -1,0 +1,286 @@
+/* The parent's side of worker processes. */
+#include "worker.h"
+
+#include "clock.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { FIRST_FREE_FD = 16 };
+
+struct mb_worker {
+    pid_t pid; /* 0 once reaped */
+    int socket, cancel_fd;
+    struct mb_shared outputs;
+    struct mb_wire wire;
+    char end[160]; /* how the process ended, once it has */
+};
+
+/* ---- environment of a capped worker ---- */
+
+/* The libraries behind libtorch are capped by variables of their own, so that under MINDBENCH_ISA a
+ * race stays like for like. */
+static const struct {
+    enum mb_isa cap;
+    const char *name, *value;
+} caps[] = {
+    {MB_ISA_AVX2, "ATEN_CPU_CAPABILITY", "avx2"},
+    {MB_ISA_AVX2, "ONEDNN_MAX_CPU_ISA", "AVX2"},
+    {MB_ISA_AVX2, "MKL_ENABLE_INSTRUCTIONS", "AVX2"},
+    {MB_ISA_SCALAR, "ATEN_CPU_CAPABILITY", "default"},
+    {MB_ISA_SCALAR, "ONEDNN_MAX_CPU_ISA", "SSE41"},
+    {MB_ISA_SCALAR, "MKL_ENABLE_INSTRUCTIONS", "SSE4_2"},
+};
+enum { N_CAPS = sizeof caps / sizeof *caps };
+
+static bool names_variable(const char *entry, const char *name) {
+    size_t len = strlen(name);
+    return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+static char **capped_environment(enum mb_isa cap) {
+    size_t n = 0, used = 0;
+    while (environ[n]) n++;
+    char **env = calloc(n + N_CAPS + 1, sizeof *env);
+    if (!env) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        bool replaced = false;
+        for (size_t c = 0; c < N_CAPS; c++)
+            if (caps[c].cap == cap && names_variable(environ[i], caps[c].name)) replaced = true;
+        if (!replaced && !(env[used++] = strdup(environ[i]))) goto fail;
+    }
+    for (size_t c = 0; c < N_CAPS; c++) {
+        if (caps[c].cap != cap) continue;
+        size_t size = strlen(caps[c].name) + strlen(caps[c].value) + 2;
+        if (!(env[used++] = malloc(size))) goto fail;
+        snprintf(env[used - 1], size, "%s=%s", caps[c].name, caps[c].value);
+    }
+    return env;
+fail:
+    for (size_t i = 0; env[i]; i++) free(env[i]);
+    free(env);
+    return NULL;
+}
+
+/* ---- process ---- */
+
+static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd, char **env,
+                            struct mb_err *err) {
+    char *argv[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND}, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, defaults;
+    sigemptyset(&none);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGINT);
+    sigaddset(&defaults, SIGTERM);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, child_socket, MB_FD_SOCKET);
+    posix_spawn_file_actions_adddup2(&actions, params_fd, MB_FD_PARAMS);
+    posix_spawn_file_actions_adddup2(&actions, w->outputs.fd, MB_FD_OUTPUTS);
+    /* a group of its own: Ctrl-C reaches the parent alone, which ends the workers in good order */
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
+    int failure = posix_spawn(&w->pid, "/proc/self/exe", &actions, &attributes, argv, env);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failure == 0) return MB_OK;
+    w->pid = 0;
+    return mb_fail(err, MB_E_DEVICE, "cannot start a worker process: %s", strerror(failure));
+}
+
+static const char *signal_text(int number) {
+    const char *name = sigabbrev_np(number);
+    return name ? name : "unknown";
+}
+
+/* Ends the process if need be and notes how it ended. */
+static void reap(struct mb_worker *w, const char *why_killed) {
+    int status = 0;
+    if (!w->pid) return;
+    if (why_killed) kill(w->pid, SIGKILL);
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    w->pid = 0;
+    if (why_killed)
+        snprintf(w->end, sizeof w->end, "worker ended: %s", why_killed);
+    else if (WIFSIGNALED(status))
+        snprintf(w->end, sizeof w->end, "worker killed by signal %d (SIG%s)", WTERMSIG(status),
+                 signal_text(WTERMSIG(status)));
+    else
+        snprintf(w->end, sizeof w->end, "worker exited with status %d", WEXITSTATUS(status));
+}
+
+/* Sends the payload in w->wire and waits for the reply, whose payload replaces it. */
+static enum mb_status ask(struct mb_worker *w, enum mb_message message, int64_t deadline_ns,
+                          struct mb_err *err) {
+    enum mb_message reply;
+    enum mb_status answer = MB_OK;
+    if (!w->pid) return mb_fail(err, MB_E_CRASHED, "%s", w->end);
+    enum mb_status st = mb_wire_send(w->socket, message, MB_OK, &w->wire, err);
+    if (st == MB_OK)
+        st = mb_wire_receive(w->socket, deadline_ns, w->cancel_fd, &reply, &answer, &w->wire, err);
+    if (st == MB_E_CRASHED) {
+        reap(w, NULL);
+        return mb_fail(err, st, "%s", w->end);
+    }
+    if (st == MB_E_TIMEOUT) {
+        reap(w, "no answer within the time limit");
+        return mb_fail(err, st, "%s", w->end);
+    }
+    if (st != MB_OK) return st;
+    if (answer != MB_OK) return mb_fail(err, answer, "%s", mb_wire_get_text(&w->wire, NULL));
+    return MB_OK;
+}
+
+static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
+    const struct mb_mind_source *s = &c->source;
+    mb_wire_clear(wire);
+    mb_wire_put_text(wire, c->executor->name, strlen(c->executor->name));
+    mb_wire_put_text(wire, c->executor->device, strlen(c->executor->device));
+    mb_wire_put_u64(wire, (uint64_t)c->open.device_index);
+    mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
+    mb_wire_put_u64(wire, (uint64_t)c->open.precision);
+    mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
+    mb_wire_put_text(wire, s->file, strlen(s->file));
+    mb_wire_put_text(wire, s->text, s->len);
+    mb_wire_put_u64(wire, s->entry != NULL);
+    if (s->entry) mb_wire_put_text(wire, s->entry, strlen(s->entry));
+    mb_wire_put_u64(wire, s->n_bindings);
+    for (size_t i = 0; i < s->n_bindings; i++) {
+        mb_wire_put_text(wire, s->bindings[i].name, strlen(s->bindings[i].name));
+        mb_wire_put_u64(wire, (uint64_t)s->bindings[i].extent);
+    }
+}
+
+static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
+                                   struct mb_executor_result *result, struct mb_err *err) {
+    size_t len;
+#define PHASE(name, meaning) result->phases.name = mb_wire_get_f64(&w->wire);
+    MB_PHASES(PHASE)
+#undef PHASE
+    result->info.precision = (enum mb_precision)mb_wire_get_u64(&w->wire);
+    snprintf(result->info.math_mode, sizeof result->info.math_mode, "%s",
+             mb_wire_get_text(&w->wire, NULL));
+    snprintf(result->info.library, sizeof result->info.library, "%s",
+             mb_wire_get_text(&w->wire, NULL));
+    const char *plan = mb_wire_get_text(&w->wire, &len);
+    result->plan_text = mb_arena_strndup(arena, plan, len);
+    if (w->wire.bad || !result->plan_text) return mb_fail(err, MB_E_NOMEM, "no memory for a reply");
+    return MB_OK;
+}
+
+enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t deadline_ns,
+                               struct mb_arena *arena, struct mb_executor_result *result,
+                               struct mb_worker **out, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    int pair[2] = {-1, -1}, child_socket = -1, params_fd = -1;
+    char **env = NULL;
+    struct mb_worker *w = calloc(1, sizeof *w);
+    if (!w) return mb_fail(err, MB_E_NOMEM, "no memory for a worker");
+    w->socket = -1;
+    w->outputs.fd = -1;
+    w->cancel_fd = config->cancel_fd;
+    MB_TRY(mb_shared_outputs(config->program, -1, &w->outputs, err));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        st = mb_fail(err, MB_E_DEVICE, "cannot make a socket pair: %s", strerror(errno));
+        goto out;
+    }
+    w->socket = pair[0];
+    /* above the numbers that the child gets, so that no dup2 overwrites a source of a later one */
+    child_socket = fcntl(pair[1], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    params_fd = fcntl(config->params->fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    int outputs_fd = fcntl(w->outputs.fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    env = capped_environment(config->open.isa_cap);
+    if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || !env) {
+        if (outputs_fd >= 0) close(outputs_fd);
+        st = mb_fail(err, MB_E_NOMEM, "no descriptors or memory for a worker");
+        goto out;
+    }
+    close(w->outputs.fd);
+    w->outputs.fd = outputs_fd;
+    MB_TRY(spawn(w, child_socket, params_fd, env, err));
+    close(child_socket);
+    child_socket = -1;
+    put_config(&w->wire, config);
+    MB_TRY(ask(w, MB_MSG_PREPARE, deadline_ns, err));
+    MB_TRY(get_prepared(w, arena, result, err));
+    *out = w;
+    w = NULL;
+out:
+    for (size_t i = 0; env && env[i]; i++) free(env[i]);
+    free(env);
+    if (pair[1] >= 0) close(pair[1]);
+    if (child_socket >= 0) close(child_socket);
+    if (params_fd >= 0) close(params_fd);
+    mb_worker_stop(w);
+    return st;
+}
+
+enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, int64_t deadline_ns,
+                             double *samples_ns, struct mb_err *err) {
+    mb_wire_clear(&w->wire);
+    mb_wire_put_u64(&w->wire, block->settle_runs);
+    mb_wire_put_u64(&w->wire, (uint64_t)block->settle_ns);
+    mb_wire_put_u64(&w->wire, block->n_samples);
+    enum mb_status st = ask(w, MB_MSG_RUN, deadline_ns, err);
+    if (st != MB_OK) return st;
+    for (uint32_t i = 0; i < block->n_samples; i++) samples_ns[i] = mb_wire_get_f64(&w->wire);
+    return w->wire.bad ? mb_fail(err, MB_E_CRASHED, "worker sent a short reply") : MB_OK;
+}
+
+void *const *mb_worker_outputs(const struct mb_worker *w) { return w->outputs.data; }
+
+bool mb_worker_wait_parked(const struct mb_worker *w) {
+    clockid_t clock;
+    struct timespec used;
+    /* A thread that spins for work adds 500 us in this time; one that sleeps adds nothing. */
+    const struct timespec pause = {.tv_nsec = 500000};
+    const int64_t idle_ns = 50000, limit = mb_clock_ns() + 100000000;
+    if (!w->pid || clock_getcpuclockid(w->pid, &clock) != 0) return true;
+    for (int64_t last = -1; mb_clock_ns() < limit;) {
+        if (clock_gettime(clock, &used) != 0) return true;
+        int64_t now = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+        if (last >= 0 && now - last < idle_ns) return true;
+        last = now;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+void mb_worker_stop(struct mb_worker *w) {
+    if (!w) return;
+    if (w->pid) {
+        enum mb_message message;
+        enum mb_status status;
+        const int64_t grace_ns = 2000000000;
+        mb_wire_clear(&w->wire);
+        /* the reply to QUIT is the end of the stream */
+        if (mb_wire_send(w->socket, MB_MSG_QUIT, MB_OK, NULL, NULL) == MB_OK &&
+            mb_wire_receive(w->socket, mb_clock_ns() + grace_ns, -1, &message, &status, &w->wire,
+                            NULL) == MB_E_CRASHED)
+            reap(w, NULL);
+        else
+            reap(w, "it did not quit");
+    }
+    if (w->socket >= 0) close(w->socket);
+    mb_shared_close(&w->outputs);
+    mb_wire_free(&w->wire);
+    free(w);
+}

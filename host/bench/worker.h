@@ -1,0 +1,63 @@
+/* Worker processes: the same binary re-executed, one for each executor.
+ *
+ * A crash, a hang, an out-of-memory or a thread pool of one executor cannot touch another, and each
+ * starts cold. The parent sends a program's source and a few commands; tensors lie in shared
+ * memory. A worker with nothing to do waits in a read and uses no processor. It dies with its
+ * parent. */
+#ifndef MB_WORKER_H
+#define MB_WORKER_H
+
+#include "backend.h"
+#include "executors.h"
+#include "mind.h"
+#include "result.h"
+#include "tensors.h"
+
+#include <stdint.h>
+
+/* argv[1] of a worker process; main.c calls mb_worker_serve when it sees it. */
+#define MB_WORKER_COMMAND "worker"
+
+/* The child's side: serves commands until told to quit or until the parent is gone. Exit status. */
+int mb_worker_serve(void);
+
+struct mb_worker;
+
+struct mb_worker_config {
+    const struct mb_executor_entry *executor;
+    struct mb_open_config open; /* executor and device are taken from the entry */
+    struct mb_mind_source source;
+    const struct mb_program *program; /* the same source, compiled by the parent */
+    const struct mb_shared *params;   /* filled */
+    int cancel_fd;                    /* readable: stop waiting; or -1 */
+};
+
+/* When to give up waiting for the worker: CLOCK_MONOTONIC, nanoseconds. On MB_E_TIMEOUT and
+ * MB_E_CRASHED the process is ended, and every later call fails with MB_E_CRASHED. */
+
+/* Starts the process and has it compile, open, plan, load and run once. On success `result` has
+ * phases, info and plan_text (in `arena`). On failure there is no worker. */
+enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t deadline_ns,
+                               struct mb_arena *arena, struct mb_executor_result *result,
+                               struct mb_worker **out, struct mb_err *err);
+
+/* Untimed runs until there were at least settle_runs and settle_ns have passed, then n_samples
+ * timed ones into samples_ns, and the outputs of the last to shared memory. The outputs are filled
+ * with NaN bytes before the first timed run, so that a run that writes nothing shows. */
+struct mb_block {
+    uint32_t settle_runs, n_samples;
+    int64_t settle_ns;
+};
+enum mb_status mb_worker_run(struct mb_worker *worker, const struct mb_block *block,
+                             int64_t deadline_ns, double *samples_ns, struct mb_err *err);
+
+/* Outputs of the last run, in the program's order and element types. */
+void *const *mb_worker_outputs(const struct mb_worker *worker);
+
+/* Waits until the worker's threads have gone to sleep (its processor time stands still), so that
+ * the next executor has the machine to itself; at most 100 ms. False when they never did. */
+bool mb_worker_wait_parked(const struct mb_worker *worker);
+
+void mb_worker_stop(struct mb_worker *worker); /* NULL is fine */
+
+#endif

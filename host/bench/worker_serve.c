@@ -1,0 +1,248 @@
+/* The child's side of worker processes: one executor, one program, timed runs on request. */
+#include "worker.h"
+
+#include "clock.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { PLAN_TEXT_BYTES = 16 << 10 };
+
+struct server {
+    struct mb_wire wire;
+    struct mb_mind *mind;
+    const struct mb_program *program;
+    struct mb_shared params, outputs;
+    const struct mb_backend *backend;
+    struct mb_ctx *ctx;
+    struct mb_buf **in, **out; /* input and output buffers */
+    size_t n_in, n_out;
+    char *source, *file; /* the wire is reused, so the texts are kept apart */
+};
+
+/* Nanoseconds since *since, which moves on to now. */
+static double lap(int64_t *since) {
+    int64_t now = mb_clock_ns(), passed = now - *since;
+    *since = now;
+    return (double)passed;
+}
+
+static enum mb_status compile(struct server *s, struct mb_wire *wire, struct mb_phases_ns *phases,
+                              struct mb_err *err) {
+    struct mb_mind_source source = {0};
+    struct mb_mind_binding bindings[64];
+    size_t file_len, text_len;
+    const char *file = mb_wire_get_text(wire, &file_len);
+    const char *text = mb_wire_get_text(wire, &text_len);
+    if (mb_wire_get_u64(wire)) source.entry = mb_wire_get_text(wire, NULL);
+    source.n_bindings = mb_wire_get_u64(wire);
+    if (source.n_bindings > sizeof bindings / sizeof *bindings)
+        return mb_fail(err, MB_E_INVALID, "more than 64 bindings");
+    for (size_t i = 0; i < source.n_bindings; i++) {
+        bindings[i].name = mb_wire_get_text(wire, NULL);
+        bindings[i].extent = (int64_t)mb_wire_get_u64(wire);
+    }
+    s->file = malloc(file_len + 1);
+    s->source = malloc(text_len + 1);
+    if (wire->bad || !s->file || !s->source) return mb_fail(err, MB_E_NOMEM, "no memory for a job");
+    memcpy(s->file, file, file_len + 1);
+    memcpy(s->source, text, text_len + 1);
+    source.file = s->file;
+    source.text = s->source;
+    source.len = text_len;
+    source.bindings = bindings;
+    enum mb_status st = mb_mind_open(&s->mind, err);
+    if (st == MB_OK) st = mb_mind_compile(s->mind, &source, &s->program, err);
+    if (st != MB_OK) return st;
+    const struct mb_mind_phases *front = mb_mind_phases(s->mind);
+    phases->parse = (double)front->parse_ns;
+    phases->check = (double)front->check_ns;
+    phases->lower = (double)front->lower_ns;
+    return MB_OK;
+}
+
+static enum mb_status make_buffers(struct server *s, struct mb_err *err) {
+    const struct mb_program *p = s->program;
+    s->in = calloc(p->n_params + 1, sizeof *s->in);
+    s->out = calloc(p->n_outputs + 1, sizeof *s->out);
+    if (!s->in || !s->out) return mb_fail(err, MB_E_NOMEM, "no memory for buffers");
+    for (uint32_t i = 0; i < p->n_params; i++) {
+        size_t bytes;
+        if (p->params[i].role != MB_INPUT) continue;
+        if (!mb_type_bytes(&p->params[i].type, &bytes))
+            return mb_fail(err, MB_E_NOMEM, "%s: its size overflows", p->params[i].name);
+        enum mb_status st = s->backend->buf_alloc(s->ctx, bytes, &s->in[s->n_in], err);
+        if (st != MB_OK) return st;
+        s->n_in++;
+        st = s->backend->upload(s->ctx, s->in[s->n_in - 1], s->params.data[i], bytes, err);
+        if (st != MB_OK) return st;
+    }
+    for (uint32_t i = 0; i < p->n_outputs; i++) {
+        size_t bytes;
+        if (!mb_type_bytes(&p->nodes[p->outputs[i]].type, &bytes))
+            return mb_fail(err, MB_E_NOMEM, "output %u: its size overflows", i);
+        enum mb_status st = s->backend->buf_alloc(s->ctx, bytes, &s->out[s->n_out], err);
+        if (st != MB_OK) return st;
+        s->n_out++;
+    }
+    return MB_OK;
+}
+
+static enum mb_status load(struct server *s, struct mb_err *err) {
+    const struct mb_program *p = s->program;
+    const void **weights = calloc(p->n_params + 1, sizeof *weights);
+    if (!weights) return mb_fail(err, MB_E_NOMEM, "no memory for weights");
+    for (uint32_t i = 0; i < p->n_params; i++)
+        weights[i] = p->params[i].role == MB_WEIGHT ? s->params.data[i] : NULL;
+    enum mb_status st = s->backend->load(s->ctx, weights, err);
+    free(weights);
+    return st;
+}
+
+static enum mb_status run_once(struct server *s, struct mb_err *err) {
+    enum mb_status st = s->backend->launch(s->ctx, s->in, s->out, err);
+    return st == MB_OK ? s->backend->sync(s->ctx, err) : st;
+}
+
+static enum mb_status prepare(struct server *s, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_wire *wire = &s->wire;
+    struct mb_open_config config = {0};
+    struct mb_exec_info info = {0};
+    struct mb_phases_ns phases;
+    char *plan = malloc(PLAN_TEXT_BYTES);
+    if (!plan) return mb_fail(err, MB_E_NOMEM, "no memory for a plan's text");
+#define PHASE(name, meaning) phases.name = NAN;
+    MB_PHASES(PHASE)
+#undef PHASE
+    const struct mb_executor_entry *entry = NULL;
+    const char *name = mb_wire_get_text(wire, NULL);
+    entry = mb_executor_find(name, mb_wire_get_text(wire, NULL));
+    config.device_index = (int)mb_wire_get_u64(wire);
+    config.n_threads = (int)mb_wire_get_u64(wire);
+    config.precision = (enum mb_precision)mb_wire_get_u64(wire);
+    config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
+    if (!entry) {
+        st = mb_fail(err, MB_E_INVALID, "unknown executor %s", name);
+        goto out;
+    }
+    config.executor = entry->name;
+    config.device = entry->device;
+    MB_TRY(compile(s, wire, &phases, err));
+    MB_TRY(mb_shared_params(s->program, MB_FD_PARAMS, false, &s->params, err));
+    MB_TRY(mb_shared_outputs(s->program, MB_FD_OUTPUTS, &s->outputs, err));
+    int64_t since = mb_clock_ns();
+    MB_TRY(mb_executor_backend(entry, &s->backend, err));
+    MB_TRY(s->backend->probe(&config, err));
+    MB_TRY(s->backend->open(&config, &s->ctx, err));
+    phases.open = lap(&since);
+    MB_TRY(s->backend->plan(s->ctx, s->program, err));
+    phases.plan = lap(&since);
+    MB_TRY(load(s, err));
+    phases.pack = lap(&since);
+    MB_TRY(make_buffers(s, err));
+    lap(&since);
+    MB_TRY(run_once(s, err));
+    phases.first_inference = lap(&since);
+    MB_TRY(s->backend->info(s->ctx, &info, err));
+    plan[0] = '\0';
+    s->backend->plan_text(s->ctx, plan, PLAN_TEXT_BYTES);
+    mb_wire_clear(wire);
+#define PHASE(name, meaning) mb_wire_put_f64(wire, phases.name);
+    MB_PHASES(PHASE)
+#undef PHASE
+    mb_wire_put_u64(wire, (uint64_t)info.precision);
+    mb_wire_put_text(wire, info.math_mode, strlen(info.math_mode));
+    mb_wire_put_text(wire, info.library, strlen(info.library));
+    mb_wire_put_text(wire, plan, strlen(plan));
+out:
+    free(plan);
+    return st;
+}
+
+/* NaN for every floating-point type, and no plausible value for the others. */
+static enum mb_status poison_outputs(struct server *s, struct mb_err *err) {
+    for (size_t i = 0; i < s->n_out; i++) {
+        size_t bytes = 0;
+        mb_type_bytes(&s->program->nodes[s->program->outputs[i]].type, &bytes);
+        memset(s->outputs.data[i], 0xff, bytes);
+        enum mb_status st = s->backend->upload(s->ctx, s->out[i], s->outputs.data[i], bytes, err);
+        if (st != MB_OK) return st;
+    }
+    return MB_OK;
+}
+
+static enum mb_status fetch_outputs(struct server *s, struct mb_err *err) {
+    for (size_t i = 0; i < s->n_out; i++) {
+        size_t bytes = 0;
+        mb_type_bytes(&s->program->nodes[s->program->outputs[i]].type, &bytes);
+        enum mb_status st = s->backend->download(s->ctx, s->outputs.data[i], s->out[i], bytes, err);
+        if (st != MB_OK) return st;
+    }
+    return MB_OK;
+}
+
+static enum mb_status run(struct server *s, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    if (!s->ctx) return mb_fail(err, MB_E_INVALID, "nothing is prepared");
+    uint64_t settle_runs = mb_wire_get_u64(&s->wire);
+    int64_t settle_ns = (int64_t)mb_wire_get_u64(&s->wire);
+    uint64_t n_samples = mb_wire_get_u64(&s->wire);
+    double *samples = calloc(n_samples + 1, sizeof *samples);
+    if (!samples) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
+    const int64_t settled = mb_clock_ns() + settle_ns;
+    for (uint64_t i = 0; i < settle_runs || mb_clock_ns() < settled; i++) MB_TRY(run_once(s, err));
+    if (n_samples) MB_TRY(poison_outputs(s, err));
+    for (uint64_t i = 0; i < n_samples; i++) {
+        int64_t begin = mb_clock_ns();
+        MB_TRY(run_once(s, err));
+        samples[i] = (double)(mb_clock_ns() - begin);
+    }
+    if (n_samples) MB_TRY(fetch_outputs(s, err));
+    mb_wire_clear(&s->wire);
+    mb_wire_put(&s->wire, samples, n_samples * sizeof *samples);
+out:
+    free(samples);
+    return st;
+}
+
+static void finish(struct server *s) {
+    for (size_t i = 0; i < s->n_in; i++) s->backend->buf_free(s->ctx, s->in[i]);
+    for (size_t i = 0; i < s->n_out; i++) s->backend->buf_free(s->ctx, s->out[i]);
+    if (s->backend) s->backend->close(s->ctx);
+    mb_mind_close(s->mind);
+    mb_shared_close(&s->params);
+    mb_shared_close(&s->outputs);
+    mb_wire_free(&s->wire);
+    free(s->in);
+    free(s->out);
+    free(s->source);
+    free(s->file);
+}
+
+int mb_worker_serve(void) {
+    struct server s = {.params = {.fd = -1}, .outputs = {.fd = -1}};
+    struct mb_err err = {0};
+    enum mb_message message;
+    enum mb_status status;
+    if (fcntl(MB_FD_SOCKET, F_GETFD) < 0) return 4; /* somebody typed the command */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (mb_wire_receive(MB_FD_SOCKET, INT64_MAX, -1, &message, &status, &s.wire, &err) ==
+               MB_OK &&
+           message != MB_MSG_QUIT) {
+        enum mb_status st = message == MB_MSG_PREPARE ? prepare(&s, &err) : run(&s, &err);
+        if (st != MB_OK) {
+            mb_wire_clear(&s.wire);
+            mb_wire_put_text(&s.wire, err.text, strlen(err.text));
+        }
+        if (mb_wire_send(MB_FD_SOCKET, MB_MSG_REPLY, st, &s.wire, &err) != MB_OK) break;
+    }
+    finish(&s);
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* mindbench check: the compiler's diagnostics and nothing else. */
+#include "cli.h"
+#include "targets.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "Usage: mindbench check [OPTIONS] FILE.mind...\n\n"
+    "Reports every error and warning. Without --entry: the function that `run` would choose, else\n"
+    "every function. Symbolic dimensions may stay unbound.\n\n"
+    "      --entry NAME            function to check (--func is the same)\n"
+    "      --bind NAME=N           extent of a symbolic dimension, or value of a const\n"
+    "      --diagnostic-format F   human, short or json\n"
+    "      --color WHEN            auto, always or never\n"
+    "  -q, --quiet                 errors only\n"
+    "  -h, --help\n\n"
+    "Exit status: 0 accepted, 4 a file cannot be read, 5 rejected.\n";
+
+struct check_options {
+    const char *entry;
+    struct mb_bindings bindings;
+    enum mb_diag_format format;
+    bool color, quiet;
+};
+
+static int check_file(const char *path, const struct check_options *o) {
+    struct mb_mind *mind = NULL;
+    struct mb_err err;
+    struct mb_mind_source source = {.file = path,
+                                    .entry = o->entry,
+                                    .bindings = o->bindings.items,
+                                    .n_bindings = o->bindings.n};
+    char *text = NULL;
+    int status = mb_read_source(path, &text, &source.len);
+    if (status != MB_EXIT_OK) return status;
+    source.text = text;
+    enum mb_status st = mb_mind_open(&mind, &err);
+    if (st == MB_OK) {
+        st = mb_mind_check(mind, &source, &err);
+        mb_print_diags(mind, o->format, o->color, o->quiet);
+    }
+    if (st != MB_OK && st != MB_E_PROGRAM) mb_cli_error(MB_EXIT_USAGE, "%s: %s", path, err.text);
+    mb_mind_close(mind);
+    free(text);
+    return (int)mb_cli_exit_of(st);
+}
+
+enum { OPT_ENTRY = 256, OPT_BIND, OPT_FORMAT, OPT_COLOR };
+
+static bool take_format(const char *value, enum mb_diag_format *format) {
+    static const char *const names[] = {"human", "short", "json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *format = (enum mb_diag_format)i;
+            return true;
+        }
+    mb_cli_error(MB_EXIT_USAGE, "check: --diagnostic-format %s: use human, short or json", value);
+    return false;
+}
+
+static bool take_color(const char *value, bool *color) {
+    if (strcmp(value, "always") == 0 || strcmp(value, "never") == 0) {
+        *color = value[0] == 'a';
+        return true;
+    }
+    if (strcmp(value, "auto") == 0) return true;
+    mb_cli_error(MB_EXIT_USAGE, "check: --color %s: use auto, always or never", value);
+    return false;
+}
+
+int mb_cmd_check(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"entry", required_argument, NULL, OPT_ENTRY},
+        {"func", required_argument, NULL, OPT_ENTRY},
+        {"bind", required_argument, NULL, OPT_BIND},
+        {"diagnostic-format", required_argument, NULL, OPT_FORMAT},
+        {"color", required_argument, NULL, OPT_COLOR},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct check_options o = {.color = mb_cli_color(stderr)};
+    int option, worst = MB_EXIT_OK;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":qh", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return MB_EXIT_OK;
+        case 'q': o.quiet = true; break;
+        case OPT_ENTRY: o.entry = optarg; break;
+        case OPT_BIND:
+            if (!mb_bindings_add(&o.bindings, optarg, argv[0])) return MB_EXIT_USAGE;
+            break;
+        case OPT_FORMAT:
+            if (!take_format(optarg, &o.format)) return MB_EXIT_USAGE;
+            break;
+        case OPT_COLOR:
+            if (!take_color(optarg, &o.color)) return MB_EXIT_USAGE;
+            break;
+        default: return mb_cli_bad_option(argc, argv, option);
+        }
+    }
+    if (optind == argc)
+        return mb_cli_error(MB_EXIT_USAGE, "check: no file; see mindbench check --help");
+    for (int i = optind; i < argc; i++) {
+        int status = check_file(argv[i], &o);
+        if (status > worst) worst = status;
+    }
+    return worst;
+}

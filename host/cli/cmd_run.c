@@ -1,0 +1,543 @@
+/* mindbench run: compile, race, print the tables, write the results. */
+#include "cli.h"
+#include "clock.h"
+#include "interrupt.h"
+#include "outfile.h"
+#include "report.h"
+#include "runner.h"
+#include "targets.h"
+#include "terminal.h"
+#include "workloads.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help[] =
+    "Usage: mindbench run [OPTIONS] [WORKLOAD | FILE.mind]...\n\n"
+    "Compiles each program, runs it with every executor in a process of its own, checks the "
+    "outputs\n"
+    "against an FP64 reference, and compares the latencies. Without arguments: the three "
+    "workloads.\n\n"
+    "  -d, --device DEVICE    auto, cpu or cuda[:N] (auto: CUDA where it is to be had)\n"
+    "      --executors LIST   what to race, the first against each other one, or all\n"
+    "                         (mind,torch-eager,torch-jit)\n"
+    "      --samples N        timed samples of each executor (100; environment SAMPLE_SIZE)\n"
+    "      --warmup N         untimed runs before (10; environment WARMUP_RUNS)\n"
+    "      --duration S       go on for S seconds for each program instead of N samples\n"
+    "      --max-noise PCT    until the interval of the first ratio is within +- PCT %\n"
+    "      --timeout S        end with what there is, marked INVALID (600)\n"
+    "      --entry NAME       function to run (--func is the same)\n"
+    "      --bind NAME=N      extent of a symbolic dimension, or value of a const\n"
+    "      --batch N[,N...]   --bind batch=N for each N in turn\n"
+    "      --seed N           of weights, inputs and the order of blocks (42)\n"
+    "      --threads N        of every CPU executor (all usable cores)\n"
+    "      --precision P      fp32\n"
+    "      --json, --csv, --md FILE   where results go; stdout is a FILE too\n"
+    "                         (--json results/inference_results.json)\n"
+    "  -q, --quiet            no tables, warnings or progress\n"
+    "      --no-progress      no progress line\n"
+    "  -h, --help\n\n"
+    "MINDBENCH_ISA=scalar|avx2|avx512 caps the instruction set of all CPU executors.\n"
+    "Exit status: 0 done, 3 INVALID result or wrong outputs, 4 usage or environment, 5 the "
+    "program\n"
+    "was rejected, 130 or 143 interrupted (what was measured is written, marked INVALID).\n";
+
+enum { MAX_TARGETS = 256, MAX_EXECUTORS = 32, MAX_BATCHES = 64 };
+
+static const char default_json[] = "results/inference_results.json";
+
+struct options {
+    const char *device; /* "auto", "cpu", "cuda" */
+    int device_index;
+    const char *executors[MAX_EXECUTORS];
+    size_t n_executors;
+    bool all_executors;
+    int64_t samples, warmup, seed, threads;
+    double duration_s, max_noise, timeout_s;
+    const char *entry;
+    struct mb_bindings bindings;
+    int64_t batches[MAX_BATCHES];
+    size_t n_batches;
+    const char *json, *csv, *md;
+    bool quiet, progress;
+    char *const *arguments;
+    size_t n_arguments;
+};
+
+struct plan {
+    const char *device, *device_reason;
+    struct mb_target targets[MAX_TARGETS];
+    size_t n_targets;
+    const char *executors[MAX_EXECUTORS];
+    size_t n_executors;
+    struct mb_open_config open;
+};
+
+/* ---- options ---- */
+
+static bool bad_value(const char *option, const char *value, const char *wanted) {
+    mb_cli_error(MB_EXIT_USAGE, "run: --%s %s: %s", option, value, wanted);
+    return false;
+}
+
+/* An option's default may come from the environment, as in the seed. */
+static bool from_environment(const char *name, int64_t low, int64_t high, int64_t *value) {
+    const char *text = getenv(name);
+    if (!text || !*text || mb_cli_integer(text, low, high, value)) return true;
+    mb_cli_error(MB_EXIT_USAGE, "run: environment %s=%s: not a number from %lld to %lld", name,
+                 text, (long long)low, (long long)high);
+    return false;
+}
+
+static bool parse_device(char *value, struct options *o) {
+    char *colon = strchr(value, ':');
+    int64_t index = 0;
+    if (colon) *colon = '\0';
+    o->device = value;
+    if (strcmp(value, "cuda") == 0 && (!colon || mb_cli_integer(colon + 1, 0, 1023, &index))) {
+        o->device_index = (int)index;
+        return true;
+    }
+    if (!colon && (strcmp(value, "cpu") == 0 || strcmp(value, "auto") == 0)) return true;
+    if (colon) *colon = ':';
+    return bad_value("device", value, "not a device; use auto, cpu, cuda or cuda:N");
+}
+
+static bool parse_executors(char *value, struct options *o) {
+    char *state = NULL;
+    o->n_executors = 0;
+    if (strcmp(value, "all") == 0) {
+        o->all_executors = true;
+        return true;
+    }
+    for (char *name = strtok_r(value, ",", &state); name; name = strtok_r(NULL, ",", &state)) {
+        for (size_t i = 0; i < o->n_executors; i++)
+            if (strcmp(o->executors[i], name) == 0)
+                return bad_value("executors", name, "is named twice; A/A is no race of two names");
+        if (o->n_executors == MAX_EXECUTORS)
+            return bad_value("executors", name, "too many executors");
+        o->executors[o->n_executors++] = name;
+    }
+    return o->n_executors > 0 || bad_value("executors", "", "names nothing; see mindbench list");
+}
+
+static bool parse_batches(char *value, struct options *o) {
+    char *state = NULL;
+    for (char *item = strtok_r(value, ",", &state); item; item = strtok_r(NULL, ",", &state)) {
+        if (o->n_batches == MAX_BATCHES ||
+            !mb_cli_integer(item, 1, INT64_MAX, &o->batches[o->n_batches]))
+            return bad_value("batch", item, "not a whole number of at least 1");
+        o->n_batches++;
+    }
+    return o->n_batches > 0 || bad_value("batch", "", "names nothing; for example --batch 1,8,32");
+}
+
+enum option_id {
+    OPT_EXECUTORS = 256,
+    OPT_SAMPLES,
+    OPT_WARMUP,
+    OPT_DURATION,
+    OPT_MAX_NOISE,
+    OPT_TIMEOUT,
+    OPT_ENTRY,
+    OPT_BIND,
+    OPT_BATCH,
+    OPT_SEED,
+    OPT_THREADS,
+    OPT_PRECISION,
+    OPT_JSON,
+    OPT_CSV,
+    OPT_MD,
+    OPT_NO_PROGRESS,
+};
+
+static const struct option long_options[] = {
+    {"device", required_argument, NULL, 'd'},
+    {"executors", required_argument, NULL, OPT_EXECUTORS},
+    {"samples", required_argument, NULL, OPT_SAMPLES},
+    {"warmup", required_argument, NULL, OPT_WARMUP},
+    {"duration", required_argument, NULL, OPT_DURATION},
+    {"max-noise", required_argument, NULL, OPT_MAX_NOISE},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"entry", required_argument, NULL, OPT_ENTRY},
+    {"func", required_argument, NULL, OPT_ENTRY},
+    {"bind", required_argument, NULL, OPT_BIND},
+    {"batch", required_argument, NULL, OPT_BATCH},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"precision", required_argument, NULL, OPT_PRECISION},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"csv", required_argument, NULL, OPT_CSV},
+    {"md", required_argument, NULL, OPT_MD},
+    {"quiet", no_argument, NULL, 'q'},
+    {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static bool take_option(int option, char *value, struct options *o) {
+    switch (option) {
+    case 'd': return parse_device(value, o);
+    case 'q': o->quiet = true; return true;
+    case OPT_NO_PROGRESS: o->progress = false; return true;
+    case OPT_EXECUTORS: return parse_executors(value, o);
+    case OPT_BATCH: return parse_batches(value, o);
+    case OPT_BIND: return mb_bindings_add(&o->bindings, value, "run");
+    case OPT_ENTRY: o->entry = value; return true;
+    case OPT_JSON: o->json = value; return true;
+    case OPT_CSV: o->csv = value; return true;
+    case OPT_MD: o->md = value; return true;
+    case OPT_SAMPLES:
+        return mb_cli_integer(value, 1, 100000000, &o->samples) ||
+               bad_value("samples", value, "not a whole number from 1 to 100000000");
+    case OPT_WARMUP:
+        return mb_cli_integer(value, 0, 100000000, &o->warmup) ||
+               bad_value("warmup", value, "not a whole number from 0 to 100000000");
+    case OPT_SEED:
+        return mb_cli_integer(value, 0, INT64_MAX, &o->seed) ||
+               bad_value("seed", value, "not a whole number of at least 0");
+    case OPT_THREADS:
+        return mb_cli_integer(value, 1, 4096, &o->threads) ||
+               bad_value("threads", value, "not a whole number from 1 to 4096");
+    case OPT_DURATION:
+        return mb_cli_number(value, 1e-3, 1e6, &o->duration_s) ||
+               bad_value("duration", value, "not a number of seconds above 0");
+    case OPT_TIMEOUT:
+        return mb_cli_number(value, 1e-3, 1e9, &o->timeout_s) ||
+               bad_value("timeout", value, "not a number of seconds above 0");
+    case OPT_MAX_NOISE:
+        if (!mb_cli_number(value, 1e-3, 100, &o->max_noise))
+            return bad_value("max-noise", value, "not a percentage from 0.001 to 100");
+        o->max_noise /= 100;
+        return true;
+    case OPT_PRECISION:
+        return strcmp(value, "fp32") == 0 ||
+               bad_value("precision", value, "not on a CPU; every executor there computes in fp32");
+    default: return false;
+    }
+}
+
+/* Returns an exit status, or -1 to go on. */
+static int parse(int argc, char **argv, struct options *o) {
+    int option;
+    *o = (struct options){.device = "auto",
+                          .samples = 100,
+                          .warmup = 10,
+                          .seed = 42,
+                          .timeout_s = 600,
+                          .progress = true};
+    static const char *const race[] = {"mind", "torch-eager", "torch-jit"};
+    memcpy(o->executors, race, sizeof race);
+    o->n_executors = sizeof race / sizeof *race;
+    if (!from_environment("SAMPLE_SIZE", 1, 100000000, &o->samples) ||
+        !from_environment("WARMUP_RUNS", 0, 100000000, &o->warmup))
+        return MB_EXIT_USAGE;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":d:qh", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return MB_EXIT_OK;
+        }
+        if (option == '?' || option == ':') return mb_cli_bad_option(argc, argv, option);
+        if (!take_option(option, optarg, o)) return MB_EXIT_USAGE;
+    }
+    o->arguments = argv + optind;
+    o->n_arguments = (size_t)(argc - optind);
+    return -1;
+}
+
+/* ---- what to run, where, with what ---- */
+
+static void warn(const struct options *o, const char *text) {
+    if (!o->quiet) fprintf(stderr, "Warn: %s\n", text);
+}
+
+/* CUDA where its plugin answers, else the CPU with one line saying why; asked for and not there is
+ * an error. */
+static int choose_device(const struct options *o, struct plan *p) {
+    static char reason[600];
+    struct mb_err err;
+    const struct mb_executor_entry *cuda = mb_executor_find("mind", "cuda");
+    const struct mb_backend *backend;
+    struct mb_open_config config = p->open;
+    p->device = "cpu";
+    if (strcmp(o->device, "cpu") == 0) return -1;
+    config.executor = cuda->name;
+    config.device = cuda->device;
+    enum mb_status st = mb_executor_backend(cuda, &backend, &err);
+    if (st == MB_OK) st = backend->probe(&config, &err);
+    if (st == MB_OK) {
+        p->device = "cuda";
+        return -1;
+    }
+    if (strcmp(o->device, "cuda") == 0)
+        return mb_cli_error(MB_EXIT_USAGE, "run: --device cuda: %s", err.text);
+    snprintf(reason, sizeof reason, "running on the CPU, since there is no CUDA: %s", err.text);
+    p->device_reason = reason;
+    warn(o, reason);
+    return -1;
+}
+
+static int choose_executors(const struct options *o, struct plan *p) {
+    struct mb_err err;
+    for (size_t i = 0; o->all_executors && i < mb_n_executor_entries; i++)
+        if (strcmp(mb_executor_entries[i].device, p->device) == 0)
+            p->executors[p->n_executors++] = mb_executor_entries[i].name;
+    for (size_t i = 0; !o->all_executors && i < o->n_executors; i++) {
+        const struct mb_executor_entry *e = mb_executor_find(o->executors[i], p->device);
+        if (!e && strcmp(o->executors[i], "reference") == 0)
+            return mb_cli_error(MB_EXIT_USAGE,
+                                "run: reference is the FP64 oracle that every output "
+                                "is checked against; it is never timed");
+        if (!e)
+            return mb_cli_error(MB_EXIT_USAGE,
+                                "run: no executor %s on %s; mindbench list executors names them",
+                                o->executors[i], p->device);
+        p->executors[p->n_executors++] = e->name;
+        if (mb_executor_present(e, &err) != MB_OK) warn(o, err.text);
+    }
+    return -1;
+}
+
+static int open_targets(const struct options *o, struct plan *p) {
+    size_t n_named = o->n_arguments ? o->n_arguments : mb_n_workloads;
+    size_t n_batches = o->n_batches ? o->n_batches : 1;
+    if (n_named > MAX_TARGETS / n_batches)
+        return mb_cli_error(MB_EXIT_USAGE, "run: more than %d programs at once", MAX_TARGETS);
+    for (size_t i = 0; i < n_named; i++) {
+        const char *name = o->n_arguments ? o->arguments[i] : mb_workloads[i].name;
+        for (size_t b = 0; b < n_batches; b++) {
+            int64_t batch = o->n_batches ? o->batches[b] : 0;
+            struct mb_target *t = &p->targets[p->n_targets];
+            int status = mb_target_open(name, o->entry, &o->bindings, batch, o->quiet || b, t);
+            if (status != MB_EXIT_OK) return status;
+            p->n_targets++;
+            for (size_t k = 0; k + 1 < p->n_targets; k++)
+                if (strcmp(p->targets[k].name, t->name) == 0)
+                    return mb_cli_error(MB_EXIT_USAGE,
+                                        "run: two programs are called %s; rename a "
+                                        "file or run them apart",
+                                        t->name);
+        }
+    }
+    return -1;
+}
+
+/* ---- outputs ---- */
+
+static const char *json_name(const struct options *o) { return o->json ? o->json : default_json; }
+
+/* Finds out before minutes are spent measuring that a result could not be written. */
+static int check_writable(const struct options *o) {
+    const char *names[] = {json_name(o), o->csv, o->md};
+    struct mb_outfile *file;
+    struct mb_err err;
+    if (!o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
+        return mb_cli_error(MB_EXIT_USAGE,
+                            "cannot make the folder results: %s; name another place "
+                            "with --json FILE",
+                            strerror(errno));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!names[i]) continue;
+        if (mb_outfile_open(names[i], &file, &err) != MB_OK)
+            return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+        mb_outfile_discard(file);
+    }
+    return -1;
+}
+
+static bool write_json(const struct mb_result *result, FILE *out, struct mb_err *err) {
+    struct mb_machine machine;
+    json_t *json = NULL;
+    if (mb_machine_read(NULL, &machine, err) != MB_OK) return false;
+    if (mb_report_json(result, &machine, &json, err) != MB_OK) return false;
+    bool ok = mb_report_print_json(json, out);
+    json_decref(json);
+    return ok || (mb_fail(err, MB_E_NOMEM, "no memory for the JSON text"), false);
+}
+
+enum writer { WRITE_JSON, WRITE_CSV, WRITE_MD };
+
+/* A failed stream is the commit's to report: it knows why. */
+static bool write_file(const struct mb_result *result, enum writer writer, const char *name) {
+    struct mb_outfile *file = NULL;
+    struct mb_err err;
+    if (!name) return true;
+    if (mb_outfile_open(name, &file, &err) == MB_OK) {
+        bool made = true;
+        FILE *out = mb_outfile_stream(file);
+        switch (writer) {
+        case WRITE_JSON: made = write_json(result, out, &err) || ferror(out); break;
+        case WRITE_CSV: mb_report_csv(result, out); break;
+        case WRITE_MD: mb_report_md(result, out); break;
+        }
+        if (made && mb_outfile_commit(file, &err) == MB_OK) return true;
+        if (!made) mb_outfile_discard(file);
+    }
+    mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+    return false;
+}
+
+static bool uses_stdout(const struct options *o) {
+    const char *names[] = {o->json, o->csv, o->md};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && strcmp(names[i], "stdout") == 0) return true;
+    return false;
+}
+
+static bool write_all(const struct options *o, const struct mb_result *result) {
+    FILE *out = uses_stdout(o) ? stderr : stdout;
+    bool ok = true;
+    if (!o->quiet) {
+        ok = mb_report_tables(result, out, mb_terminal_columns(out), mb_cli_color(out));
+        if (fflush(out) != 0 || !ok) {
+            mb_cli_error(MB_EXIT_USAGE, "cannot write the tables: %s", strerror(errno));
+            ok = false;
+        }
+    }
+    ok = write_file(result, WRITE_JSON, json_name(o)) && ok;
+    ok = write_file(result, WRITE_CSV, o->csv) && ok;
+    ok = write_file(result, WRITE_MD, o->md) && ok;
+    if (ok && !o->quiet && strcmp(json_name(o), "stdout") != 0)
+        fprintf(out, "\nResults: %s\n", json_name(o));
+    return ok;
+}
+
+/* ---- the run ---- */
+
+static void on_progress(void *arg, const char *benchmark, const char *what, double share_done) {
+    (void)arg;
+    mb_terminal_progress(benchmark, what, share_done);
+}
+
+/* The first reason why the result is not to be trusted as a whole. */
+static void judge(struct mb_result *result, enum mb_status cut) {
+    result->valid = true;
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        for (size_t k = 0; k < b->n_executors; k++)
+            if (b->executors[k].measured && !b->executors[k].valid && result->valid) {
+                result->valid = false;
+                result->invalid_reason = b->executors[k].invalid_reason;
+            }
+    }
+    if (cut == MB_OK) return;
+    result->valid = false;
+    result->invalid_reason = cut == MB_E_TIMEOUT ? "cut short by --timeout" : "interrupted";
+}
+
+static int race_all(const struct options *o, struct plan *p, int cancel_fd,
+                    struct mb_result *result) {
+    struct mb_err err;
+    enum mb_status st = MB_OK;
+    const bool progress = o->progress && !o->quiet && isatty(STDERR_FILENO);
+    const int64_t deadline_ns = mb_clock_ns() + (int64_t)(o->timeout_s * 1e9);
+    result->benchmarks = mb_arena_calloc(&result->arena, p->n_targets, sizeof *result->benchmarks);
+    if (!result->benchmarks) return mb_cli_error(MB_EXIT_USAGE, "run: no memory for results");
+    for (size_t i = 0; i < p->n_targets && st == MB_OK; i++) {
+        const struct mb_target *t = &p->targets[i];
+        const struct mb_race_config config = {.name = t->name,
+                                              .file = t->file,
+                                              .source = t->source,
+                                              .program = t->program,
+                                              .device = p->device,
+                                              .executors = p->executors,
+                                              .n_executors = p->n_executors,
+                                              .open = p->open,
+                                              .seed = (uint64_t)o->seed,
+                                              .n_samples = (uint32_t)o->samples,
+                                              .n_warmup = (uint32_t)o->warmup,
+                                              .duration_s = o->duration_s,
+                                              .max_noise = o->max_noise,
+                                              .deadline_ns = deadline_ns,
+                                              .cancel_fd = cancel_fd,
+                                              .progress = progress ? on_progress : NULL};
+        st = mb_race(&config, result, &result->benchmarks[i], &err);
+        if (progress) mb_terminal_progress_clear();
+        if (st == MB_OK || st == MB_E_TIMEOUT || st == MB_E_INTERRUPTED)
+            result->n_benchmarks++;
+        else
+            return mb_cli_error(mb_cli_exit_of(st), "%s: %s", t->name, err.text);
+    }
+    judge(result, st);
+    return -1;
+}
+
+/* One thread for each core that this process may use; fewer when a cgroup grants less time. */
+static int default_threads(const struct mb_machine *machine) {
+    int n = machine->n_cores;
+    if (isfinite(machine->cpu_quota) && machine->cpu_quota < n) n = (int)machine->cpu_quota;
+    return n > 1 ? n : 1;
+}
+
+static int run(const struct options *o, struct plan *p, int argc, char **argv) {
+    struct mb_machine machine;
+    struct mb_err err;
+    int status;
+    if (mb_machine_read(NULL, &machine, &err) != MB_OK)
+        return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+    p->open.device_index = o->device_index;
+    p->open.precision = MB_FP32;
+    if (!mb_isa_cap_from_environment(&p->open.isa_cap, &err))
+        return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+    p->open.n_threads = o->threads ? (int)o->threads : default_threads(&machine);
+    if ((status = choose_device(o, p)) >= 0) return status;
+    if ((status = choose_executors(o, p)) >= 0) return status;
+    if ((status = open_targets(o, p)) >= 0) return status;
+    if ((status = check_writable(o)) >= 0) return status;
+
+    int cancel_fd = mb_interrupt_install();
+    struct mb_result result = {.argc = argc,
+                               .argv = argv,
+                               .seed = (uint64_t)o->seed,
+                               .n_threads = p->open.n_threads,
+                               .precision = p->open.precision,
+                               .tolerance_rel_l2 = MB_TOLERANCE_REL_L2,
+                               .tolerance_max_rel = MB_TOLERANCE_MAX_REL,
+                               .device = p->device,
+                               .device_reason = p->device_reason,
+                               .started_unix_s = (int64_t)time(NULL)};
+    mb_arena_init(&result.arena);
+    status = race_all(o, p, cancel_fd, &result);
+    if (status < 0) {
+        bool written = write_all(o, &result);
+        if (mb_interrupt_signal())
+            status = MB_EXIT_SIGNAL + mb_interrupt_signal();
+        else if (!written)
+            status = MB_EXIT_USAGE;
+        else
+            status = result.valid ? MB_EXIT_OK : MB_EXIT_INVALID;
+    }
+    mb_arena_free(&result.arena);
+    return status;
+}
+
+/* argv as it was typed, for the result: parsing cuts lists and reorders arguments. The program is
+ * named without its folder. */
+static char **recorded_arguments(int argc, char **argv) {
+    char **copy = calloc((size_t)argc + 2, sizeof *copy);
+    if (!copy || !(copy[0] = strdup("mindbench"))) return copy;
+    for (int i = 0; i < argc; i++)
+        if (!(copy[i + 1] = strdup(argv[i]))) break;
+    return copy;
+}
+
+int mb_cmd_run(int argc, char **argv) {
+    struct options options;
+    static struct plan plan; /* large */
+    char **recorded = recorded_arguments(argc, argv);
+    int status = parse(argc, argv, &options);
+    if (status < 0 && (!recorded || !recorded[argc]))
+        status = mb_cli_error(MB_EXIT_USAGE, "run: no memory for the arguments");
+    if (status < 0) status = run(&options, &plan, argc + 1, recorded);
+    for (size_t i = 0; i < plan.n_targets; i++) mb_target_close(&plan.targets[i]);
+    for (size_t i = 0; recorded && recorded[i]; i++) free(recorded[i]);
+    free(recorded);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* What to run: workloads of ours and .mind files, compiled. */
+#ifndef MB_TARGETS_H
+#define MB_TARGETS_H
+
+#include "mind.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MB_MAX_BINDINGS = 64 };
+
+struct mb_bindings {
+    struct mb_mind_binding items[MB_MAX_BINDINGS];
+    size_t n;
+};
+
+/* Takes "NAME=N" (borrowed, and cut at the =). False after an error on stderr. */
+bool mb_bindings_add(struct mb_bindings *bindings, char *text, const char *command);
+
+struct mb_target {
+    char *name;       /* workload, or the file's name without .mind, with [batch=N] in a sweep */
+    const char *file; /* NULL for a workload of ours */
+    char *text;       /* owned, files only */
+    struct mb_bindings bindings;
+    struct mb_mind_source source;
+    struct mb_mind *mind; /* holds the program */
+    const struct mb_program *program;
+};
+
+/* Reads a workload or a file and compiles it; batch > 0 binds `batch` to it. Diagnostics, warnings
+ * included, go to stderr unless quiet. Returns an exit status (cli.h); the target is filled only on
+ * success. */
+int mb_target_open(const char *argument, const char *entry, const struct mb_bindings *bindings,
+                   int64_t batch, bool quiet, struct mb_target *out);
+void mb_target_close(struct mb_target *target);
+
+/* Reads a .mind file; an error goes to stderr. */
+int mb_read_source(const char *path, char **text, size_t *len);
+
+/* Every diagnostic of the last compile or check, to stderr; warnings only unless quiet. */
+void mb_print_diags(const struct mb_mind *mind, enum mb_diag_format format, bool color, bool quiet);
+
+#endif

@@ -1,0 +1,98 @@
+#include "executors.h"
+
+#include "backend_cpu.h"
+
+#include <dlfcn.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GET_TORCH "run scripts/setup, which installs libtorch, and build again"
+#define GET_CUDA  "install the CUDA Toolkit and build again"
+
+// clang-format off
+const struct mb_executor_entry mb_executor_entries[] = {
+    {"mind",        "cpu",  "cpu",   mb_backend_cpu, "the product: the best kernels this CPU can run", NULL},
+    {"mind-avx512", "cpu",  "cpu",   mb_backend_cpu, "AVX-512 kernels only", NULL},
+    {"mind-avx2",   "cpu",  "cpu",   mb_backend_cpu, "AVX2 and FMA kernels only", NULL},
+    {"mind-scalar", "cpu",  "cpu",   mb_backend_cpu, "plain C, any x86-64", NULL},
+    {"torch-eager", "cpu",  "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
+    {"torch-jit",   "cpu",  "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
+    {"mind",        "cuda", "cuda",  NULL, "the product: the fastest plan on the GPU", GET_CUDA},
+};
+// clang-format on
+const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;
+
+const struct mb_executor_entry *mb_executor_find(const char *name, const char *device) {
+    for (size_t i = 0; i < mb_n_executor_entries; i++) {
+        const struct mb_executor_entry *e = &mb_executor_entries[i];
+        if (strcmp(e->name, name) == 0 && strcmp(e->device, device) == 0) return e;
+    }
+    return NULL;
+}
+
+/* The plugin's file, which lies beside the program. */
+static bool plugin_path(const struct mb_executor_entry *entry, char path[PATH_MAX]) {
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len < 0) return false;
+    self[len] = '\0';
+    int wrote = snprintf(path, PATH_MAX, "%s/libmindbench_%s.so", dirname(self), entry->backend);
+    return wrote > 0 && wrote < PATH_MAX;
+}
+
+enum mb_status mb_executor_present(const struct mb_executor_entry *entry, struct mb_err *err) {
+    char path[PATH_MAX];
+    if (entry->builtin) return MB_OK;
+    if (plugin_path(entry, path) && access(path, R_OK) == 0) return MB_OK;
+    return mb_fail(err, MB_E_UNSUPPORTED, "libmindbench_%s.so is not beside the program; %s",
+                   entry->backend, entry->get_it);
+}
+
+enum mb_status mb_executor_backend(const struct mb_executor_entry *entry,
+                                   const struct mb_backend **out, struct mb_err *err) {
+    const struct mb_backend *backend = NULL;
+    if (entry->builtin) {
+        backend = entry->builtin();
+    } else {
+        char path[PATH_MAX];
+        enum mb_status st = mb_executor_present(entry, err);
+        if (st != MB_OK) return st;
+        plugin_path(entry, path);
+        void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (!library)
+            return mb_fail(err, MB_E_UNSUPPORTED, "libmindbench_%s.so does not load: %s",
+                           entry->backend, dlerror());
+        const struct mb_backend *(*get)(void);
+        /* ISO C has no conversion from an object to a function pointer; POSIX gives this one. */
+        *(void **)&get = dlsym(library, MB_BACKEND_SYMBOL);
+        if (!get)
+            return mb_fail(err, MB_E_UNSUPPORTED, "libmindbench_%s.so exports no %s",
+                           entry->backend, MB_BACKEND_SYMBOL);
+        backend = get();
+    }
+    if (backend->abi != MB_BACKEND_ABI)
+        return mb_fail(
+            err, MB_E_UNSUPPORTED,
+            "backend %s has interface version %d, this program needs %d; build both again",
+            entry->backend, backend->abi, MB_BACKEND_ABI);
+    *out = backend;
+    return MB_OK;
+}
+
+bool mb_isa_cap_from_environment(enum mb_isa *cap, struct mb_err *err) {
+    static const char *const names[] = {"scalar", "avx2", "avx512"};
+    const char *value = getenv("MINDBENCH_ISA");
+    *cap = MB_ISA_BEST;
+    if (!value || !*value) return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *cap = (enum mb_isa)i;
+            return true;
+        }
+    mb_fail(err, MB_E_INVALID,
+            "MINDBENCH_ISA=%s: not an instruction set; use scalar, avx2 or avx512", value);
+    return false;
+}

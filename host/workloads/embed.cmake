@@ -1,0 +1,12 @@
+# cmake -DOUT=file -P embed.cmake a.mind b.mind ...: one C array for each file.
+set(text "")
+set(i 4)
+while(i LESS CMAKE_ARGC)
+  set(file "${CMAKE_ARGV${i}}")
+  get_filename_component(name "${file}" NAME_WE)
+  file(READ "${file}" bytes HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(APPEND text "static const char text_${name}[] = {${bytes}0};\n")
+  math(EXPR i "${i} + 1")
+endwhile()
+file(WRITE "${OUT}" "${text}")

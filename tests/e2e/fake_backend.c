@@ -1,0 +1,199 @@
+/* A plugin for tests: takes the place of libtorch's beside a copy of the program, computes by the
+ * FP64 reference, and misbehaves as the environment variable MB_FAKE says:
+ *   wrong      one element of every output is off by a thousandth of the largest
+ *   lazy       only the first two runs write the output
+ *   hang       the fifth run never returns
+ *   crash      the fifth run ends the process by SIGSEGV
+ *   refuse     probe says unsupported
+ *   tf32       reports another precision
+ * Anything else: behaves. */
+#include "backend.h"
+#include "reference.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mb_buf {
+    size_t bytes;
+    void *data;
+};
+
+struct mb_ctx {
+    const struct mb_program *program;
+    void **params; /* owned copies of weights, NULL for inputs */
+    double **results;
+    long n_runs;
+};
+
+static bool mode_is(const char *name) {
+    const char *mode = getenv("MB_FAKE");
+    return mode && strcmp(mode, name) == 0;
+}
+
+static enum mb_status fake_probe(const struct mb_open_config *config, struct mb_err *err) {
+    (void)config;
+    return mode_is("refuse") ? mb_fail(err, MB_E_UNSUPPORTED, "refused for a test") : MB_OK;
+}
+
+static enum mb_status fake_open(const struct mb_open_config *config, struct mb_ctx **out,
+                                struct mb_err *err) {
+    (void)config;
+    *out = calloc(1, sizeof **out);
+    return *out ? MB_OK : mb_fail(err, MB_E_NOMEM, "no memory");
+}
+
+static void fake_close(struct mb_ctx *ctx) {
+    if (!ctx) return;
+    for (uint32_t i = 0; ctx->params && i < ctx->program->n_params; i++) free(ctx->params[i]);
+    for (uint32_t i = 0; ctx->results && i < ctx->program->n_outputs; i++) free(ctx->results[i]);
+    free(ctx->params);
+    free(ctx->results);
+    free(ctx);
+}
+
+static enum mb_status fake_alloc(struct mb_ctx *ctx, size_t bytes, struct mb_buf **out,
+                                 struct mb_err *err) {
+    (void)ctx;
+    struct mb_buf *buf = calloc(1, sizeof *buf);
+    if (buf) buf->data = malloc(bytes + 1);
+    if (!buf || !buf->data) {
+        free(buf);
+        return mb_fail(err, MB_E_NOMEM, "no memory");
+    }
+    buf->bytes = bytes;
+    *out = buf;
+    return MB_OK;
+}
+
+static void fake_free(struct mb_ctx *ctx, struct mb_buf *buf) {
+    (void)ctx;
+    if (buf) free(buf->data);
+    free(buf);
+}
+
+static enum mb_status fake_upload(struct mb_ctx *ctx, struct mb_buf *dst, const void *src,
+                                  size_t bytes, struct mb_err *err) {
+    (void)ctx, (void)err;
+    memcpy(dst->data, src, bytes);
+    return MB_OK;
+}
+
+static enum mb_status fake_download(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
+                                    size_t bytes, struct mb_err *err) {
+    (void)ctx, (void)err;
+    memcpy(dst, src->data, bytes);
+    return MB_OK;
+}
+
+static size_t count_of(const struct mb_type *type) {
+    size_t n = 0;
+    mb_shape_count(&type->shape, &n);
+    return n;
+}
+
+static enum mb_status fake_plan(struct mb_ctx *ctx, const struct mb_program *program,
+                                struct mb_err *err) {
+    ctx->program = program;
+    ctx->params = calloc(program->n_params + 1, sizeof *ctx->params);
+    ctx->results = calloc(program->n_outputs + 1, sizeof *ctx->results);
+    if (!ctx->params || !ctx->results) return mb_fail(err, MB_E_NOMEM, "no memory");
+    for (uint32_t i = 0; i < program->n_outputs; i++) {
+        ctx->results[i] =
+            calloc(count_of(&program->nodes[program->outputs[i]].type), sizeof(double));
+        if (!ctx->results[i]) return mb_fail(err, MB_E_NOMEM, "no memory");
+    }
+    return MB_OK;
+}
+
+static enum mb_status fake_load(struct mb_ctx *ctx, const void *const *weights,
+                                struct mb_err *err) {
+    for (uint32_t i = 0; i < ctx->program->n_params; i++) {
+        size_t bytes = 0;
+        if (!weights[i]) continue;
+        mb_type_bytes(&ctx->program->params[i].type, &bytes);
+        if (!(ctx->params[i] = malloc(bytes))) return mb_fail(err, MB_E_NOMEM, "no memory");
+        memcpy(ctx->params[i], weights[i], bytes);
+    }
+    return MB_OK;
+}
+
+/* The tests' programs have f32 outputs only. */
+static void store(const struct mb_ctx *ctx, uint32_t output, struct mb_buf *buf) {
+    const double *result = ctx->results[output];
+    size_t n = count_of(&ctx->program->nodes[ctx->program->outputs[output]].type);
+    double largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        ((float *)buf->data)[i] = (float)result[i];
+        largest = fmax(largest, fabs(result[i]));
+    }
+    if (mode_is("wrong")) ((float *)buf->data)[n / 2] += (float)(largest / 1000);
+}
+
+static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                  struct mb_buf *const *outputs, struct mb_err *err) {
+    const void *params[16];
+    uint32_t n = ctx->program->n_params;
+    ctx->n_runs++;
+    if (mode_is("hang") && ctx->n_runs >= 5)
+        for (;;) pause();
+    if (mode_is("crash") && ctx->n_runs >= 5) {
+        signal(SIGSEGV, SIG_DFL); /* a sanitizer would make an exit of it */
+        raise(SIGSEGV);
+    }
+    if (mode_is("lazy") && ctx->n_runs > 2) return MB_OK;
+    if (n > 16) return mb_fail(err, MB_E_UNSUPPORTED, "more than 16 parameters");
+    for (uint32_t i = 0, input = 0; i < n; i++)
+        params[i] = ctx->params[i] ? ctx->params[i] : inputs[input++]->data;
+    enum mb_status st = mb_reference_run(ctx->program, params, ctx->results, err);
+    for (uint32_t i = 0; st == MB_OK && i < ctx->program->n_outputs; i++) store(ctx, i, outputs[i]);
+    return st;
+}
+
+static enum mb_status fake_sync(struct mb_ctx *ctx, struct mb_err *err) {
+    return (void)ctx, (void)err, MB_OK;
+}
+
+static enum mb_status fake_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
+                                struct mb_err *err) {
+    (void)ctx, (void)err;
+    *out = (struct mb_exec_info){.precision = mode_is("tf32") ? MB_TF32 : MB_FP32,
+                                 .math_mode = "fp64 reference",
+                                 .library = "fake"};
+    return MB_OK;
+}
+
+static void fake_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
+    (void)ctx;
+    if (size) buf[0] = '\0';
+}
+
+static const struct mb_executor executors[] = {
+    {"torch-eager", "cpu", "a fake"},
+    {"torch-jit", "cpu", "a fake"},
+};
+
+static const struct mb_backend fake = {
+    .abi = MB_BACKEND_ABI,
+    .name = "torch",
+    .executors = executors,
+    .n_executors = 2,
+    .probe = fake_probe,
+    .open = fake_open,
+    .close = fake_close,
+    .buf_alloc = fake_alloc,
+    .buf_free = fake_free,
+    .upload = fake_upload,
+    .download = fake_download,
+    .plan = fake_plan,
+    .load = fake_load,
+    .launch = fake_launch,
+    .sync = fake_sync,
+    .info = fake_info,
+    .plan_text = fake_plan_text,
+};
+
+const struct mb_backend *mb_backend_get(void);
+const struct mb_backend *mb_backend_get(void) { return &fake; }
