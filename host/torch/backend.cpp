@@ -28,18 +28,13 @@ struct mb_buf {
 
 namespace {
 
-struct executor {
-    maker *make;
-    bool per_product; // how its style is chosen, see choose_style
-};
-
 const mb_executor executors[] = {
     {"torch-eager", "cpu", "ATen calls as eager PyTorch makes them, in inference mode"},
     {"torch-jit", "cpu", "TorchScript, frozen and optimised for inference"},
 };
-const executor implementations[] = {{make_eager, true}, {make_jit, false}};
+maker *const makers[] = {make_eager, make_jit};
 constexpr size_t N_EXECUTORS = sizeof executors / sizeof *executors;
-static_assert(sizeof implementations / sizeof *implementations == N_EXECUTORS, "parallel tables");
+static_assert(sizeof makers / sizeof *makers == N_EXECUTORS, "parallel tables");
 
 // Profiling, specialisation and the last compile of TorchScript's executor happen in the first
 // three runs; oneDNN's primitives are made in the first.
@@ -53,9 +48,9 @@ struct tensor_spec {
 } // namespace
 
 struct mb_ctx {
-    mb_ctx(executor how, at::Device device) : how(how), device(device) {}
+    mb_ctx(maker *make, at::Device device) : make(make), device(device) {}
 
-    executor how;
+    maker *make;
     at::Device device;
     const mb_program *program = nullptr;
     graph calls;
@@ -142,7 +137,7 @@ mb_status open(const mb_open_config *config, mb_ctx **out, mb_err *err) {
         at::set_num_threads(config->n_threads);
         if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
         at::globalContext().setFloat32MatmulPrecision("highest");
-        *out = new mb_ctx(implementations[find_executor(*config)], at::Device(at::kCPU));
+        *out = new mb_ctx(makers[find_executor(*config)], at::Device(at::kCPU));
         return MB_OK;
     });
 }
@@ -206,8 +201,7 @@ mb_status download(mb_ctx *, void *dst, const mb_buf *src, size_t bytes, mb_err 
 mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
     return edge(err, "plan", [&] {
         std::string text;
-        const style style =
-            choose_style(*program, ctx->how.make, ctx->how.per_product, ctx->device, text);
+        const style style = choose_style(*program, ctx->make, ctx->device, text);
         ctx->calls = make_graph(*program, style);
         ctx->plan_text = text + script_source(ctx->calls);
         ctx->inputs.clear();
@@ -234,7 +228,7 @@ mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
                                       at::dtype(scalar_type(p.type.dtype)))
                             .to(ctx->device, /*non_blocking=*/false, /*copy=*/true);
         }
-        ctx->ready = ctx->how.make(ctx->calls, params, ctx->device);
+        ctx->ready = ctx->make(ctx->calls, params, ctx->device);
         const std::vector<at::Tensor> inputs = stand_in_inputs(program, ctx->device);
         for (int i = 0; i < LOAD_RUNS; i++) ctx->ready->run(inputs.data(), ctx->out.data());
         for (at::Tensor &output : ctx->out) output.reset();

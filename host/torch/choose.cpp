@@ -40,10 +40,6 @@ std::vector<double> measure(const std::vector<action> &actions) {
     return quartiles;
 }
 
-size_t index_of_least(const std::vector<double> &v) {
-    return static_cast<size_t>(std::min_element(v.begin(), v.end()) - v.begin());
-}
-
 std::string microseconds(double ns) {
     char s[32];
     std::snprintf(s, sizeof s, "%.1f us", ns / 1e3);
@@ -58,66 +54,52 @@ at::Tensor random(const std::vector<int64_t> &dims, enum mb_dtype dtype, at::Dev
     return t.mul_(std::sqrt(leading / std::max<double>(1, static_cast<double>(t.numel()))));
 }
 
-bool linear_is_faster(const product &p, at::Device device, std::string &text) {
-    const at::Tensor x = random(p.x_dims, p.dtype, device), w = random({p.k, p.n}, p.dtype, device);
-    const at::Tensor transposed = w.t().contiguous(), b = random({p.n}, p.dtype, device);
-    const auto linear = [&] {
-        at::linear(x, transposed, p.has_bias ? std::optional<at::Tensor>(b) : std::nullopt);
+// Whether the product is faster with its weight's memory as (out, in).
+bool is_faster_out_in(const product &p, at::Device device, std::string &text) {
+    const at::Tensor x = random(p.x_dims, p.dtype, device), b = random({p.n}, p.dtype, device);
+    const at::Tensor as_given = random({p.k, p.n}, p.dtype, device);
+    const at::Tensor out_in = as_given.t().contiguous().t();
+    const auto with = [&](const at::Tensor &w) {
+        return [&] {
+            if (!p.has_bias)
+                at::matmul(x, w);
+            else if (x.dim() == 2)
+                at::addmm(b, x, w);
+            else
+                at::linear(x, w.t(), b);
+        };
     };
-    const auto as_given = [&] {
-        if (p.has_bias && x.dim() == 2)
-            at::addmm(b, x, w);
-        else if (p.has_bias)
-            at::add(at::matmul(x, w), b);
-        else
-            at::matmul(x, w);
-    };
-    const std::vector<double> ns = measure({linear, as_given});
-    const bool linear_wins = ns[0] <= ns[1];
-    text += "matmul (" + std::to_string(x.numel() / p.k) + "," + std::to_string(p.k) + ") x (" +
-            std::to_string(p.k) + "," + std::to_string(p.n) +
-            "): " + (linear_wins ? "linear, weight (out,in): " : "weight as given, (in,out): ") +
-            microseconds(ns[linear_wins ? 0 : 1]) + " against " +
-            microseconds(ns[linear_wins ? 1 : 0]) + "\n";
-    return linear_wins;
+    const std::vector<double> ns = measure({with(as_given), with(out_in)});
+    const bool faster = ns[1] < ns[0];
+    const std::string k = std::to_string(p.k), n = std::to_string(p.n);
+    text += "matmul (" + std::to_string(x.numel() / p.k) + "," + k + ") x (" + k + "," + n +
+            "): weight " + (faster ? "as (out,in), " : "as given, ") + microseconds(ns[faster]) +
+            " against " + microseconds(ns[!faster]) + "\n";
+    return faster;
 }
 
-std::string name_of(const style &s) {
-    const auto n = std::count(s.linear.begin(), s.linear.end(), true);
-    std::string name;
-    if (n == 0 && !s.linear.empty())
-        name = "weights as given";
-    else if (!s.linear.empty())
-        name = n == static_cast<std::ptrdiff_t>(s.linear.size()) ? "linear" : "linear where faster";
-    else
-        name = "program";
-    return name + (s.channels_last ? ", filters channels_last" : "");
-}
-
-// The fastest of whole programs; one line for each candidate.
-style fastest(const mb_program &program, const std::vector<style> &styles, maker *make,
-              at::Device device, std::string &text) {
-    if (styles.size() == 1) return styles[0];
+// Whether the program is faster with channels_last filters.
+bool is_faster_channels_last(const mb_program &program, const style &given, maker *make,
+                             at::Device device, std::string &text) {
     const std::vector<at::Tensor> inputs = stand_in_inputs(program, device);
     std::vector<at::Tensor> params, outputs(program.n_outputs);
     for (uint32_t i = 0; i < program.n_params; i++)
         params.push_back(stand_in(program.params[i].type, device));
-    std::vector<std::unique_ptr<runner>> runners;
+    std::unique_ptr<runner> runners[2];
     std::vector<action> actions;
-    for (const style &s : styles) {
-        runners.push_back(make(make_graph(program, s), params, device));
-        runner *r = runners.back().get();
+    for (int channels_last = 0; channels_last < 2; channels_last++) {
+        const graph calls = make_graph(program, {given.out_in, channels_last == 1});
+        runner *r = (runners[channels_last] = make(calls, params, device)).get();
         actions.push_back([r, &inputs, &outputs] {
             r->run(inputs.data(), outputs.data());
             for (at::Tensor &output : outputs) output = output.contiguous();
         });
     }
     const std::vector<double> ns = measure(actions);
-    const size_t best = index_of_least(ns);
-    for (size_t i = 0; i < styles.size(); i++)
-        text += (i == best ? "chosen: " : "slower: ") + name_of(styles[i]) + ": " +
-                microseconds(ns[i]) + "\n";
-    return styles[best];
+    const bool faster = ns[1] < ns[0];
+    text += std::string("filters ") + (faster ? "channels_last, " : "contiguous, ") +
+            microseconds(ns[faster]) + " against " + microseconds(ns[!faster]) + "\n";
+    return faster;
 }
 
 } // namespace
@@ -134,23 +116,13 @@ std::vector<at::Tensor> stand_in_inputs(const mb_program &program, at::Device de
     return inputs;
 }
 
-style choose_style(const mb_program &program, maker *make, bool per_product, at::Device device,
-                   std::string &text) {
-    const std::vector<product> products = find_products(program);
-    std::vector<std::vector<bool>> linear;
-    if (per_product) {
-        linear.emplace_back();
-        for (const product &p : products) linear[0].push_back(linear_is_faster(p, device, text));
-    } else {
-        linear.emplace_back(products.size(), true);
-        if (!products.empty()) linear.emplace_back(products.size(), false);
-    }
-    std::vector<style> styles;
-    for (const std::vector<bool> &l : linear) {
-        styles.push_back({l, false});
-        if (has_nchw_convolution(program)) styles.push_back({l, true});
-    }
-    return fastest(program, styles, make, device, text);
+style choose_style(const mb_program &program, maker *make, at::Device device, std::string &text) {
+    style style = {{}, false};
+    for (const product &p : find_products(program))
+        style.out_in.push_back(is_faster_out_in(p, device, text));
+    if (has_nchw_convolution(program))
+        style.channels_last = is_faster_channels_last(program, style, make, device, text);
+    return style;
 }
 
 } // namespace mb_torch

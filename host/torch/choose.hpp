@@ -16,11 +16,9 @@ at::Tensor stand_in(const struct mb_type &type, at::Device device);
 std::vector<at::Tensor> stand_in_inputs(const struct mb_program &program, at::Device device);
 
 // The fastest style of a program under `make`, found by running candidates on stand-in data, and a
-// line about each choice appended to `text`. With `per_product` each product's style is measured by
-// itself, which is enough where calls are independent; else the program's styles are compared
-// whole.
-style choose_style(const struct mb_program &program, maker *make, bool per_product,
-                   at::Device device, std::string &text);
+// line about each choice appended to `text`.
+style choose_style(const struct mb_program &program, maker *make, at::Device device,
+                   std::string &text);
 
 } // namespace mb_torch
 

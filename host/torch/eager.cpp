@@ -36,7 +36,7 @@ at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
         return at::from_blob(const_cast<void *>(c.data), c.dims, at::dtype(scalar_type(c.dtype)))
             .to(device, /*non_blocking=*/false, /*copy=*/true);
     case call_kind::elementwise: return elementwise(c, v);
-    case call_kind::linear: return at::linear(arg(0), arg(1), bias());
+    case call_kind::linear: return at::linear(arg(0), arg(1), arg(2));
     case call_kind::addmm: return at::addmm(arg(0), arg(1), arg(2));
     case call_kind::matmul: return at::matmul(arg(0), arg(1));
     case call_kind::conv2d: return at::conv2d(arg(0), arg(1), bias(), c.stride, c.padding);

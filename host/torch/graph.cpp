@@ -150,24 +150,20 @@ class builder {
         return add_dims(call_kind::reshape, value(b), {static_cast<int64_t>(count)});
     }
 
+    uint32_t transposed(uint32_t matrix) { return add_dims(call_kind::permute, matrix, {1, 0}); }
+
     uint32_t product(uint32_t i) {
         const mb_node &n = facts.program.nodes[i];
-        const uint32_t x = value(n.operand[0]), w = value(n.operand[1]), b = bias(i);
-        const bool linear = has_style(facts, i) && style_.linear.at(n_products++);
-        if (linear) {
-            const uint32_t transposed =
-                ordered(call_kind::contiguous, add_dims(call_kind::permute, w, {1, 0}));
-            std::vector<uint32_t> args = {x, transposed};
-            if (b != NONE) args.push_back(b);
-            return add(call_kind::linear, std::move(args), n.type.dtype);
-        }
+        const uint32_t x = value(n.operand[0]), b = bias(i);
+        uint32_t w = value(n.operand[1]);
+        // The view that nn.Linear makes of its weight in every call is made once here. (As an
+        // aten::linear, TorchScript's optimiser would put the weight back to (in, out).)
+        if (has_style(facts, i) && style_.out_in.at(n_products++))
+            w = transposed(ordered(call_kind::contiguous, transposed(w)));
         if (b == NONE) return add(call_kind::matmul, {x, w}, n.type.dtype);
         if (facts.program.nodes[n.operand[0]].type.shape.rank == 2)
             return add(call_kind::addmm, {b, x, w}, n.type.dtype);
-        call sum = {};
-        sum.op = MB_OP_ADD;
-        return add(call_kind::elementwise, {add(call_kind::matmul, {x, w}, n.type.dtype), b},
-                   n.type.dtype, std::move(sum));
+        return add(call_kind::linear, {x, transposed(w), b}, n.type.dtype);
     }
 
     uint32_t convolution(uint32_t i) {
@@ -332,8 +328,8 @@ std::vector<product> find_products(const mb_program &program) {
         if (from == NONE || !has_style(facts, from)) continue;
         const mb_node &n = program.nodes[from];
         const mb_shape &w = program.nodes[n.operand[1]].type.shape;
-        products.push_back({from, n.type.dtype, dims_of(program.nodes[n.operand[0]].type.shape),
-                            w.dim[0], w.dim[1], facts.bias_of[from] != NONE});
+        products.push_back({n.type.dtype, dims_of(program.nodes[n.operand[0]].type.shape), w.dim[0],
+                            w.dim[1], facts.bias_of[from] != NONE});
     }
     return products;
 }

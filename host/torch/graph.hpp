@@ -17,8 +17,8 @@ enum class call_kind {
     full,          // `value` everywhere, extents `dims`
     dense,         // the elements at `data`, extents `dims`
     elementwise,   // `op`, one or two arguments
-    linear,        // (x, w[, bias]), w as (out, in)
-    addmm,         // (bias, x, w)
+    addmm,         // (bias, x, w), all but the bias of rank 2
+    linear,        // (x, w, bias), w as (out, in), x of another rank
     matmul,        // (a, b)
     conv2d,        // (x, w[, bias]), NCHW, `stride`, `padding`
     pad,           // `dims` as constant_pad_nd takes them, zeros
@@ -49,16 +49,16 @@ struct call {
     uint32_t param = 0;
 };
 
-// How to write what can be written in two ways. PyTorch computes the same either way; which is
-// faster depends on shape, threads and library, so it is measured.
+// How to hold what can be held in two ways. The values are the same either way; which is faster
+// depends on shapes, threads and library, so it is measured.
 struct style {
-    std::vector<bool> linear; // by product: nn.Linear's (out, in) weight; else the weight as given
+    std::vector<bool> out_in; // by product: the weight's memory as (out, in), as nn.Linear has it;
+                              // else as given, (in, out)
     bool channels_last;       // filters of NCHW convolutions in the channels_last format
 };
 
 // A product with a constant rank-2 weight, the ones that have a style. Extents of y = x W.
 struct product {
-    uint32_t node; // the matmul
     enum mb_dtype dtype;
     std::vector<int64_t> x_dims;
     int64_t k, n;
@@ -74,7 +74,7 @@ struct graph {
 std::vector<product> find_products(const struct mb_program &program);
 bool has_nchw_convolution(const struct mb_program &program);
 
-// `style.linear` has one entry a product, in find_products' order. The program outlives the graph.
+// `style.out_in` has one entry a product, in find_products' order. The program outlives the graph.
 graph make_graph(const struct mb_program &program, const style &style);
 
 } // namespace mb_torch

@@ -45,7 +45,7 @@ std::string expression(const graph &g, const call &c) {
     case call_kind::elementwise:
         return function_of(c) + "(" + args +
                (c.op == MB_OP_DIV && integers ? ", rounding_mode=\"trunc\")" : ")");
-    case call_kind::linear: return "torch.linear(" + args + bias + ")";
+    case call_kind::linear: return "torch.linear(" + args + ")";
     case call_kind::addmm: return "torch.addmm(" + args + ")";
     case call_kind::matmul: return "torch.matmul(" + args + ")";
     case call_kind::conv2d:
