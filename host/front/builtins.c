@@ -635,7 +635,9 @@ static const struct builtin builtins[N_BUILTINS] = {
 };
 
 uint32_t mb_builtin_count(void) { return N_BUILTINS; }
-const char *mb_builtin_name(uint32_t builtin) { return builtins[builtin].name; }
+bool mb_builtin_takes_brackets(uint32_t builtin) {
+    return builtin < N_BUILTINS && builtins[builtin].lower == lower_constant;
+}
 
 struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call) {
     return builtins[call->builtin].lower(c, call);

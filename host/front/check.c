@@ -12,7 +12,10 @@
 enum {
     MAX_DEPTH = 600,      /* of calls and expressions together, for the C stack */
     MAX_CALL_DEPTH = 100, /* of inlined calls */
-    MAX_TUPLE = 64,
+    MAX_TUPLE = 64,       /* elements of a tuple and fields of a struct */
+    MAX_TUPLE_DEPTH = 8,
+    MAX_OUTPUTS = 1024,
+    MAX_SEARCHED_NAMES = 5000, /* for "did you mean" */
 };
 #define MAX_EXTENT ((int64_t)1 << 40)
 
@@ -78,6 +81,23 @@ struct mb_value mb_check_outside(struct mb_check *c, struct mb_ast_span at, cons
     return mb_bad();
 }
 
+/* Charges the work of `n` evaluations; false when the program is too large or nests too deeply. */
+static bool spend(struct mb_check *c, uint64_t n, struct mb_ast_span at) {
+    if (c->stop) return false;
+    if (n < c->budget && c->depth < MAX_DEPTH) {
+        c->budget -= n;
+        return true;
+    }
+    c->stop = true;
+    if (c->depth < MAX_DEPTH)
+        mb_check_error(c, at, "E2001", NULL,
+                       "the program is too large once calls are inlined and loops unrolled");
+    else
+        mb_check_error(c, at, "E2001", NULL, "calls and expressions nest more than %d deep",
+                       MAX_DEPTH);
+    return false;
+}
+
 static struct mb_value type_error(struct mb_check *c, struct mb_ast_span at, const char *code,
                                   const char *what) {
     mb_check_error(c, at, code, NULL, "%s", what);
@@ -93,6 +113,7 @@ static uint32_t nearest_name(const struct mb_check *c, uint32_t name, bool calla
     const struct mb_name *wrong = &c->names->list[name];
     unsigned best = wrong->len <= 3 ? 1 : wrong->len <= 6 ? 2 : 3;
     uint32_t found = MB_NO_NAME;
+    if (c->names->count > MAX_SEARCHED_NAMES) return found;
     for (uint32_t i = 0; i < c->names->count; i++) {
         const struct mb_name *n = &c->names->list[i];
         const struct mb_ast_item *item = n->item_epoch == c->names->epoch ? n->item : NULL;
@@ -361,9 +382,9 @@ bool mb_check_int(struct mb_check *c, const struct mb_ast_expr *e, const char *w
         *out = v.u.integer;
         return true;
     }
-    if (v.kind == MB_VALUE_TENSOR || v.kind == MB_VALUE_DIM)
+    if (v.kind == MB_VALUE_TENSOR)
         mb_check_error(c, e->at, "E2001", NULL, "%s must be known at compile time", what);
-    else if (v.kind != MB_VALUE_BAD)
+    else if (v.kind != MB_VALUE_BAD && v.kind != MB_VALUE_DIM) /* an extent will be known then */
         mb_check_error(c, e->at, "E2001", NULL, "%s must be an integer, not %s", what,
                        kind_text(v));
     return false;
@@ -759,13 +780,78 @@ static struct mb_value convert_scalar(struct mb_check *c, struct mb_value v, enu
     return v;
 }
 
-/* A value as one of a declared type, for a `let` or a result. `fills`: a scalar fills a tensor. */
+/* What a declared type is for: a `let`, const or field, which a scalar may fill and whose symbols
+ * agree with everything; an argument; a result. */
+enum purpose { FOR_LET, FOR_ARGUMENT, FOR_RESULT };
+
+static const struct {
+    const char *what, *class_code;
+} purposes[] = {{"the value", "E2015"}, {"the argument", "E2001"}, {"the result", "E2010"}};
+
+static struct mb_tuple *new_tuple(struct mb_check *c, uint32_t n) {
+    struct mb_tuple *t = mb_arena_calloc(c->arena, 1, sizeof *t + n * sizeof *t->item);
+    if (!t) {
+        c->failed = c->stop = true;
+        return NULL;
+    }
+    t->n = n;
+    t->depth = 1;
+    return t;
+}
+
+/* Puts one element; false when it nests too deeply, which is reported. */
+static bool put_element(struct mb_check *c, struct mb_tuple *t, uint32_t i, struct mb_value v,
+                        struct mb_ast_span at) {
+    t->item[i] = v;
+    if (v.kind != MB_VALUE_TUPLE && v.kind != MB_VALUE_STRUCT) return true;
+    if (t->depth <= v.u.tuple->depth) t->depth = v.u.tuple->depth + 1;
+    if (t->depth <= MAX_TUPLE_DEPTH) return true;
+    mb_check_error(c, at, "E2620", NULL, "tuples nest more than %d deep", MAX_TUPLE_DEPTH);
+    return false;
+}
+
 static struct mb_value conform(struct mb_check *c, struct mb_value v, const struct mb_ast_type *t,
-                               bool fills, const char *what, struct mb_ast_span at) {
+                               enum purpose purpose, struct mb_ast_span at);
+
+static struct mb_value conform_tuple(struct mb_check *c, struct mb_value v,
+                                     const struct mb_ast_type *t, enum purpose purpose,
+                                     struct mb_ast_span at) {
+    uint32_t n = 0, k = 0;
+    for (const struct mb_ast_type *i = t->items; i; i = i->next) n++;
+    if (n == 0 && v.kind == MB_VALUE_NONE) return v;
+    if (v.kind != MB_VALUE_TUPLE) {
+        mb_check_error(c, at, purposes[purpose].class_code, NULL,
+                       "%s is declared a tuple and is %s", purposes[purpose].what, kind_text(v));
+        return mb_bad();
+    }
+    if (v.u.tuple->n != n) {
+        mb_check_error(c, at, "E2620", NULL,
+                       "%s is declared with %" PRIu32 " elements and has %" PRIu32,
+                       purposes[purpose].what, n, v.u.tuple->n);
+        return mb_bad();
+    }
+    struct mb_tuple *copy = new_tuple(c, n);
+    if (!copy) return mb_bad();
+    for (const struct mb_ast_type *i = t->items; i; i = i->next, k++) {
+        struct mb_value element = conform(c, v.u.tuple->item[k], i, purpose, at);
+        if (!put_element(c, copy, k, element, at)) return mb_bad();
+    }
+    return (struct mb_value){.kind = MB_VALUE_TUPLE, .u.tuple = copy};
+}
+
+/* A value as one of a declared type. */
+static struct mb_value conform(struct mb_check *c, struct mb_value v, const struct mb_ast_type *t,
+                               enum purpose purpose, struct mb_ast_span at) {
     struct mb_type type, exact;
     const struct mb_ast_dim *free_dim;
-    const char *class_code = fills ? "E2015" : "E2010";
+    const char *class_code = purposes[purpose].class_code, *what = purposes[purpose].what;
+    const bool fills = purpose == FOR_LET;
     if (v.kind == MB_VALUE_BAD || !(t = resolve_alias(c, t))) return mb_bad();
+    if (t->kind == MB_TYPE_NAME && t->name >= MB_NAME_U8 && t->name <= MB_NAME_ISIZE &&
+        (v.kind == MB_VALUE_INT || v.kind == MB_VALUE_DIM))
+        return v;
+    if (t->kind == MB_TYPE_NAME && t->name == MB_NAME_UNIT_TYPE && v.kind == MB_VALUE_NONE)
+        return v;
     const struct mb_ast_item *item =
         t->kind == MB_TYPE_NAME && !mb_check_dtype(c, t->name, &type.dtype) ? find_item(c, t->name)
                                                                             : NULL;
@@ -775,26 +861,7 @@ static struct mb_value conform(struct mb_check *c, struct mb_value v, const stru
                        NAME(c, t->name), kind_text(v));
         return mb_bad();
     }
-    if (t->kind == MB_TYPE_TUPLE) {
-        uint32_t n = 0;
-        for (const struct mb_ast_type *i = t->items; i; i = i->next) n++;
-        if (n == 0 && v.kind == MB_VALUE_NONE) return v;
-        if (v.kind != MB_VALUE_TUPLE) {
-            mb_check_error(c, at, class_code, NULL, "%s is declared a tuple and is %s", what,
-                           kind_text(v));
-            return mb_bad();
-        }
-        if (v.u.tuple->n != n) {
-            mb_check_error(c, at, "E2620", NULL,
-                           "%s is declared with %" PRIu32 " elements and has %" PRIu32, what, n,
-                           v.u.tuple->n);
-            return mb_bad();
-        }
-        n = 0;
-        for (const struct mb_ast_type *i = t->items; i; i = i->next, n++)
-            v.u.tuple->item[n] = conform(c, v.u.tuple->item[n], i, fills, what, at);
-        return v;
-    }
+    if (t->kind == MB_TYPE_TUPLE) return conform_tuple(c, v, t, purpose, at);
     if (t->kind == MB_TYPE_OTHER)
         return mb_check_outside(c, t->at, "E2001", "this type is outside the inference subset");
     if (!tensor_type(c, t, fills, &type, &free_dim)) return mb_bad();
@@ -889,6 +956,7 @@ static bool gather_elements(struct mb_check *c, const struct mb_ast_expr *list,
                        list->u.call.n_args, shape->dim[level]);
         return false;
     }
+    if (!spend(c, list->u.call.n_args, list->at)) return false;
     for (const struct mb_ast_expr *e = list->u.call.args; e; e = e->next) {
         if ((e->kind == MB_EXPR_LIST) != (level + 1 < shape->rank)) {
             mb_check_error(c, e->at, "E2102", "E3010", "the rows of this list differ in rank");
@@ -943,16 +1011,6 @@ static struct mb_value check_list(struct mb_check *c, const struct mb_ast_expr *
     return mb_emit(c, MB_OP_DENSE, NULL, &attr, &type, e->at);
 }
 
-static struct mb_tuple *new_tuple(struct mb_check *c, uint32_t n) {
-    struct mb_tuple *t = mb_arena_calloc(c->arena, 1, sizeof *t + n * sizeof *t->item);
-    if (!t) {
-        c->failed = c->stop = true;
-        return NULL;
-    }
-    t->n = n;
-    return t;
-}
-
 static struct mb_value check_tuple(struct mb_check *c, const struct mb_ast_expr *e,
                                    const enum mb_dtype *dtype) {
     if (e->u.call.n_args == 0) return (struct mb_value){.kind = MB_VALUE_NONE};
@@ -962,7 +1020,7 @@ static struct mb_value check_tuple(struct mb_check *c, const struct mb_ast_expr 
     uint32_t i = 0;
     if (!t) return mb_bad();
     for (const struct mb_ast_expr *a = e->u.call.args; a; a = a->next)
-        t->item[i++] = mb_check_expr(c, a, dtype);
+        if (!put_element(c, t, i++, mb_check_expr(c, a, dtype), a->at)) return mb_bad();
     return (struct mb_value){.kind = MB_VALUE_TUPLE, .u.tuple = t};
 }
 
@@ -973,6 +1031,8 @@ static struct mb_value check_struct(struct mb_check *c, const struct mb_ast_expr
                        NAME(c, e->u.call.name));
         return mb_bad();
     }
+    if (item->n_params > MAX_TUPLE)
+        return mb_check_outside(c, e->at, "E2001", "a struct of more than %d fields", MAX_TUPLE);
     struct mb_tuple *t = new_tuple(c, item->n_params);
     uint32_t filled = 0;
     if (!t) return mb_bad();
@@ -987,7 +1047,8 @@ static struct mb_value check_struct(struct mb_check *c, const struct mb_ast_expr
             return mb_bad();
         }
         filled += t->item[i].kind == MB_VALUE_NONE;
-        t->item[i] = conform(c, mb_check_expr(c, a, NULL), field->type, true, "the field", a->at);
+        struct mb_value v = conform(c, mb_check_expr(c, a, NULL), field->type, FOR_LET, a->at);
+        if (!put_element(c, t, i, v, a->at)) return mb_bad();
     }
     if (filled != item->n_params) {
         mb_check_error(c, e->at, "E2005", "E2007",
@@ -1016,11 +1077,7 @@ static struct mb_value const_value(struct mb_check *c, struct mb_ast_item *item)
     item->is_busy = true;
     c->frame = &frame;
     struct mb_value v = mb_check_expr(c, item->value, NULL);
-    if (item->type) {
-        bool other_int = item->type->kind == MB_TYPE_NAME && item->type->name >= MB_NAME_U8 &&
-                         item->type->name <= MB_NAME_ISIZE && v.kind == MB_VALUE_INT;
-        if (!other_int) v = conform(c, v, item->type, true, "the const", item->value->at);
-    }
+    if (item->type) v = conform(c, v, item->type, FOR_LET, item->value->at);
     c->frame = caller;
     item->is_busy = false;
     if (is_scalar(v) && (item->known = mb_arena_alloc(c->arena, sizeof v))) *item->known = v;
@@ -1128,10 +1185,8 @@ static uint32_t builtin_param(const struct mb_builtin_signature *s, uint32_t lab
 }
 
 static struct mb_value call_builtin(struct mb_check *c, const struct mb_ast_expr *e,
-                                    const struct mb_ast_expr *receiver, uint32_t name,
-                                    bool in_tensor) {
-    struct mb_call call = {
-        .expr = e, .builtin = name - MB_NAME_FIRST_BUILTIN, .in_tensor = in_tensor};
+                                    const struct mb_ast_expr *receiver, uint32_t name) {
+    struct mb_call call = {.expr = e, .builtin = name - MB_NAME_FIRST_BUILTIN};
     const struct mb_builtin_signature *s = &c->builtins[call.builtin];
     uint32_t next = 0;
     bool named = false;
@@ -1196,11 +1251,12 @@ static struct mb_value run_body(struct mb_check *c, const struct mb_ast_item *fn
         if (!tensor_type(c, t, false, &declared, &free_dim)) return mb_bad();
         c->want = &declared;
     }
+    c->frame->result_at = fn->type ? fn->type->at : fn->name_at;
     struct mb_value v = check_block_value(c, fn->body);
     if (c->frame->returned) v = c->frame->result;
     c->want = want;
     if (!fn->type || c->stop) return v;
-    return conform(c, v, fn->type, false, "the result", fn->type->at);
+    return conform(c, v, fn->type, FOR_RESULT, c->frame->result_at);
 }
 
 static bool may_call(struct mb_check *c, const struct mb_ast_item *fn, struct mb_ast_span at) {
@@ -1251,6 +1307,7 @@ static struct mb_value call_fn(struct mb_check *c, const struct mb_ast_expr *e,
     }
     for (const struct mb_ast_expr *a = e->u.call.args; a; a = a->next, next++, given++) {
         uint32_t found = a->label == MB_NO_NAME ? MB_NO_INDEX : fn_param(fn, a->label);
+        if (found < fn->n_params && !spend(c, found, a->at)) return mb_bad();
         if (!place_argument(c, a, fn->n_params, &next, &named, found, fn->name)) return mb_bad();
         given -= args[next] != NULL;
         args[next] = a;
@@ -1284,7 +1341,7 @@ static struct mb_value call_fn(struct mb_check *c, const struct mb_ast_expr *e,
     }
     i = 0;
     for (const struct mb_ast_param *q = fn->params; q && sound; q = q->next, i++) {
-        values[i] = conform(c, values[i], q->type, false, "the argument", args[i]->at);
+        values[i] = conform(c, values[i], q->type, FOR_ARGUMENT, args[i]->at);
         sound = values[i].kind != MB_VALUE_BAD;
     }
     i = 0;
@@ -1307,23 +1364,28 @@ static struct mb_value check_call(struct mb_check *c, const struct mb_ast_expr *
         if (v.kind != MB_VALUE_BAD)
             mb_check_error(c, callee->at, "E2012", NULL, "%s cannot be called", kind_text(v));
         return mb_bad();
-    } else if (find_local(c, callee->u.call.name)) {
-        mb_check_error(c, callee->at, "E2012", NULL, "`%.*s` is %s and cannot be called",
-                       NAME(c, callee->u.call.name),
-                       kind_text(find_local(c, callee->u.call.name)->value));
-        return mb_bad();
     }
     uint32_t name = callee->u.call.name;
     const struct mb_ast_item *item = in_tensor ? NULL : find_item(c, name);
     if (item && item->kind == MB_ITEM_FN) return call_fn(c, e, receiver, item);
     if (name - MB_NAME_FIRST_BUILTIN < mb_builtin_count())
-        return call_builtin(c, e, receiver, name, in_tensor);
-    if (item && item->kind != MB_ITEM_IMPORT) {
+        return call_builtin(c, e, receiver, name);
+    bool is_value = callee->kind == MB_EXPR_NAME && find_local(c, name);
+    if (is_value || (item && item->kind != MB_ITEM_IMPORT)) {
         mb_check_error(c, callee->at, "E2012", NULL, "`%.*s` is no function", NAME(c, name));
         return mb_bad();
     }
     if (receiver && mb_check_expr(c, receiver, NULL).kind == MB_VALUE_BAD) return mb_bad();
     return unknown_name(c, callee->at, name, true);
+}
+
+/* `tensor.zeros[f32, (2, 3)]` is a call in brackets; indexing is outside the subset. */
+static struct mb_value check_index(struct mb_check *c, const struct mb_ast_expr *e) {
+    const struct mb_ast_expr *base = e->u.call.base;
+    if (base->kind == MB_EXPR_FIELD && is_tensor_namespace(c, base->u.call.base) &&
+        mb_builtin_takes_brackets(base->u.call.name - MB_NAME_FIRST_BUILTIN))
+        return call_builtin(c, e, NULL, base->u.call.name);
+    return mb_check_outside(c, e->at, "E2001", "indexing is outside the inference subset");
 }
 
 /* ---- expressions ---- */
@@ -1353,6 +1415,7 @@ static struct mb_value check_nested(struct mb_check *c, const struct mb_ast_expr
     case MB_EXPR_CALL: return check_call(c, e);
     case MB_EXPR_FIELD: return check_field(c, e);
     case MB_EXPR_ITEM: return check_item(c, e);
+    case MB_EXPR_INDEX: return check_index(c, e);
     case MB_EXPR_LIST: return check_list(c, e, dtype);
     case MB_EXPR_TUPLE: return check_tuple(c, e, dtype);
     case MB_EXPR_STRUCT: return check_struct(c, e);
@@ -1377,14 +1440,7 @@ struct mb_value mb_check_expr(struct mb_check *c, const struct mb_ast_expr *e,
     case MB_EXPR_TEXT: v.kind = MB_VALUE_TEXT; return v;
     default: break;
     }
-    if (c->stop) return v;
-    if (c->budget-- == 0 || c->depth == MAX_DEPTH) {
-        c->stop = true;
-        mb_check_error(c, e->at, "E2001", NULL,
-                       c->depth == MAX_DEPTH ? "calls and expressions nest too deeply"
-                                             : "the program is too large once calls are inlined");
-        return v;
-    }
+    if (!spend(c, 1, e->at)) return v;
     c->depth++;
     v = check_nested(c, e, dtype);
     c->depth--;
@@ -1413,11 +1469,7 @@ static void check_let(struct mb_check *c, const struct mb_ast_stmt *s) {
         v = mb_check_expr(c, s->value, NULL);
     }
     c->want = want;
-    if (s->type && v.kind != MB_VALUE_BAD) {
-        bool other_int = t->kind == MB_TYPE_NAME && t->name >= MB_NAME_U8 &&
-                         t->name <= MB_NAME_ISIZE && v.kind == MB_VALUE_INT;
-        if (!other_int) v = conform(c, v, s->type, true, "the value", s->value->at);
-    }
+    if (s->type) v = conform(c, v, s->type, FOR_LET, s->value ? s->value->at : s->at);
     if (v.kind == MB_VALUE_NONE) v = type_error(c, s->at, "E2001", "this value is nothing");
     if (!s->is_tuple) {
         bind(c, s->names->name, v, false);
@@ -1469,12 +1521,7 @@ static void check_for(struct mb_check *c, const struct mb_ast_stmt *s) {
         return;
     for (int64_t i = from; i < to && !c->stop && !c->frame->returned; i++) {
         uint32_t n_locals = c->n_locals;
-        if (c->budget-- == 0) {
-            c->stop = true;
-            mb_check_error(c, s->at, "E2001", NULL,
-                           "the program is too large once loops are unrolled");
-            return;
-        }
+        if (!spend(c, 1, s->at)) return;
         bind(c, s->names->name, int_value(i), false);
         check_block(c, s->body, NULL);
         unbind_to(c, n_locals);
@@ -1513,6 +1560,7 @@ static struct mb_value check_stmt(struct mb_check *c, const struct mb_ast_stmt *
         struct mb_value v = s->value ? mb_check_expr(c, s->value, NULL) : none;
         c->frame->returned = true;
         c->frame->result = v;
+        c->frame->result_at = s->value ? s->value->at : s->at;
         return v;
     }
     case MB_STMT_FOR: check_for(c, s); return none;
@@ -1526,13 +1574,19 @@ static struct mb_value check_stmt(struct mb_check *c, const struct mb_ast_stmt *
     return none;
 }
 
-/* Runs statements up to the first `return`; `last` (may be NULL) gets the last one's value. */
+/* Runs statements up to the first `return`; `last` (may be NULL) gets the value of the last one
+ * that can be the result. */
 static void check_block(struct mb_check *c, const struct mb_ast_block *block,
                         struct mb_value *last) {
-    for (const struct mb_ast_stmt *s = block->first; s && !c->stop; s = s->next) {
+    for (const struct mb_ast_stmt *s = block->first; s; s = s->next) {
+        if (!spend(c, 1, s->at)) return;
+        c->depth++;
         struct mb_value v = check_stmt(c, s);
-        if (last && (s->kind == MB_STMT_EXPR || !c->frame->fn)) *last = v;
+        c->depth--;
         if (c->frame->returned) return;
+        if (!last || (s->kind != MB_STMT_EXPR && c->frame->fn)) continue;
+        *last = v;
+        c->frame->result_at = s->at;
     }
 }
 
@@ -1622,12 +1676,12 @@ static bool bind_entry_params(struct mb_check *c, const struct mb_ast_item *fn) 
                           : MB_WEIGHT;
             if (!p->name) c->failed = c->stop = true;
         }
-        for (uint32_t i = first_param; i < c->n_locals; i++)
-            if (i == c->names->list[q->name].binding) {
-                mb_check_error(c, q->at, "E2001", NULL, "parameter `%.*s` is declared twice",
-                               NAME(c, q->name));
-                sound = false;
-            }
+        uint32_t same = c->names->list[q->name].binding;
+        if (same != MB_NO_INDEX && same >= first_param) {
+            mb_check_error(c, q->at, "E2001", NULL, "parameter `%.*s` is declared twice",
+                           NAME(c, q->name));
+            sound = false;
+        }
         sound &= v.kind == MB_VALUE_TENSOR;
         c->n_params++;
         bind(c, q->name, v, false);
@@ -1674,6 +1728,10 @@ static bool collect_outputs(struct mb_check *c, struct mb_value v, struct mb_ast
         return false;
     }
     uint32_t node;
+    if (c->n_outputs == MAX_OUTPUTS) {
+        mb_check_error(c, at, "E2620", NULL, "more than %d results", MAX_OUTPUTS);
+        return false;
+    }
     if (v.kind == MB_VALUE_NONE) {
         if (!c->symbolic) mb_check_error(c, at, "E2010", NULL, "the entry returns nothing");
         return false;
@@ -1740,6 +1798,11 @@ static void register_items(struct mb_check *c) {
         }
         n->item = item;
         n->item_epoch = c->names->epoch;
+        if (item->kind != MB_ITEM_FN) continue;
+        if (n->len == 4 && memcmp(n->text, "sqrt", 4) == 0)
+            mb_check_error(c, item->name_at, "E2031", NULL, "`sqrt` may not be redefined");
+        if (n->len >= 7 && memcmp(n->text, "__mind_", 7) == 0)
+            mb_check_error(c, item->name_at, "E2023", NULL, "names in `__mind_` are reserved");
     }
 }
 

@@ -42,6 +42,7 @@ struct mb_value {
 struct mb_tuple {
     const struct mb_ast_item *type; /* of a struct */
     uint32_t n;
+    uint32_t depth; /* of nested tuples, this one included */
     struct mb_value item[];
 };
 
@@ -62,6 +63,7 @@ struct mb_frame {
     uint32_t first_local;         /* bindings below belong to callers and are not visible */
     bool returned;
     struct mb_value result;
+    struct mb_ast_span result_at; /* of the expression that is the result */
 };
 
 struct mb_builtin_signature {
@@ -79,7 +81,7 @@ struct mb_check {
     const uint32_t
         *bound_names;    /* name numbers of source->bindings; MB_NO_NAME: not in the source */
     bool symbolic;       /* dimensions may stay symbols: check, not compile */
-    bool every_function; /* what is outside the subset is a warning unless it is reached */
+    bool every_function; /* no entry: what is outside the subset is a warning unless reached */
     bool failed;         /* memory ran out */
     bool stop;           /* the program grew too large; already reported */
     unsigned depth;
@@ -107,7 +109,6 @@ struct mb_check {
 struct mb_call { /* of a built-in, its arguments matched to its parameters */
     const struct mb_ast_expr *expr;
     uint32_t builtin;
-    bool in_tensor;                                       /* written `tensor.f(..)` */
     const struct mb_ast_expr *arg[MB_MAX_BUILTIN_PARAMS]; /* NULL: left out */
 };
 
@@ -162,7 +163,7 @@ bool mb_check_dtype(const struct mb_check *c, uint32_t name, enum mb_dtype *dtyp
 /* Reads the signatures of builtins.def; their names become fixed. False when memory is out. */
 bool mb_builtins_init(struct mb_check *c);
 uint32_t mb_builtin_count(void);
-const char *mb_builtin_name(uint32_t builtin);
+bool mb_builtin_takes_brackets(uint32_t builtin); /* zeros and ones; false for no built-in */
 struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call);
 
 /* ---- entries ---- */

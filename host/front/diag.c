@@ -26,7 +26,7 @@ static const char *format_text(struct mb_diags *d, const char *format, va_list a
 struct mb_diag_record *mb_diags_add(struct mb_diags *d, enum mb_severity severity,
                                     const char *phase, const char *code, const char *spec_code,
                                     uint32_t pos, uint32_t end, const char *format, ...) {
-    for (uint32_t i = 0; i < d->count; i++) {
+    for (uint32_t i = 0; i < d->count && d->count < MB_MAX_DIAGS; i++) {
         struct mb_diag_record *old = &d->list[i];
         if (old->pos != pos || old->end != end || strcmp(old->diag.code, code) != 0) continue;
         if (severity == MB_ERROR && old->diag.severity != MB_ERROR) {

@@ -88,8 +88,14 @@ static void pass_character(struct mb_lexer *lx) {
 }
 
 static void skip_line_comment(struct mb_lexer *lx) {
-    while (lx->at < lx->len && lx->text[lx->at] != '\n' && lx->text[lx->at] != '\r')
+    for (;;) {
+        const char *text = lx->text;
+        uint32_t at = lx->at, len = lx->len;
+        while (at < len && (unsigned char)(text[at] - ' ') < 0x60) at++; /* plain ASCII */
+        lx->at = at;
+        if (at >= len || text[at] == '\n' || text[at] == '\r') return;
         pass_character(lx);
+    }
 }
 
 /* Nestable; true when it held a line break. */

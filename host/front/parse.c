@@ -625,8 +625,9 @@ static struct mb_ast_type *parse_type(struct parser *p) {
         type->kind = MB_TYPE_NAME;
         type->name = expect_name(p, "a type");
         if (name == MB_NAME_DIFF && at(p, MB_TOK_NAME)) {
+            type = parse_type(p);
             leave(p);
-            return parse_type(p);
+            return type;
         }
         while (!p->panic && (accept(p, MB_TOK_DOT) || accept(p, MB_TOK_COLONS)))
             type->name = expect_name(p, "a type");
@@ -808,10 +809,10 @@ static struct mb_ast_block *parse_block(struct parser *p) {
         if (p->panic) recover(p, start, false);
     }
     leave(p);
-    if (at(p, MB_TOK_END))
-        error_at(p, open, "this `{` is never closed");
-    else
+    if (!at(p, MB_TOK_END))
         advance(p);
+    else if (p->lx->diags->n_errors == 0) /* after an error it may have been skipped */
+        error_at(p, open, "this `{` is never closed");
     b->at.end = p->last_end;
     return b;
 }
@@ -904,6 +905,7 @@ static void parse_import(struct parser *p, uint32_t pos) {
             list = true;
             if (at(p, MB_TOK_RBRACE)) break;
         }
+        if (accept(p, MB_TOK_STAR)) continue; /* everything of a module */
         struct mb_ast_item *item = new_item(p, MB_ITEM_IMPORT, pos);
         item->name_at = here(p);
         if (is_word(&p->tok)) {
