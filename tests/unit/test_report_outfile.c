@@ -87,7 +87,7 @@ static void old_content_stays_until_commit_and_after_discard(void **state) {
     struct mb_outfile *file;
     struct stat info;
     put_content(path, "old");
-    assert_int_equal(chmod(path, 0604), 0);
+    assert_int_equal(chmod(path, 0626), 0);
     assert_int_equal(mb_outfile_open(path, &file, NULL), MB_OK);
     fputs("new", mb_outfile_stream(file));
     fflush(mb_outfile_stream(file));
@@ -101,7 +101,7 @@ static void old_content_stays_until_commit_and_after_discard(void **state) {
     assert_int_equal(mb_outfile_commit(file, NULL), MB_OK);
     expect_content(path, "new");
     assert_int_equal(stat(path, &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0604);
+    assert_int_equal(info.st_mode & 0777, 0626);
     unlink(path);
 }
 
