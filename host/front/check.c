@@ -546,8 +546,10 @@ static struct mb_value fold(struct mb_check *c, uint8_t op, struct mb_value a, s
     return r;
 }
 
+/* lhs op rhs, whose values are at hand. */
 static struct mb_value binary(struct mb_check *c, uint8_t op, struct mb_value a, struct mb_value b,
-                              struct mb_ast_span at) {
+                              const struct mb_ast_expr *lhs, const struct mb_ast_expr *rhs) {
+    struct mb_ast_span at = {lhs->at.pos, rhs->at.end};
     if (a.kind == MB_VALUE_BAD || b.kind == MB_VALUE_BAD) return mb_bad();
     if (is_scalar(a) && is_scalar(b)) return fold(c, op, a, b, at);
     if (a.kind != MB_VALUE_TENSOR && !is_scalar(a)) return no_operator(c, op, a, at);
@@ -558,7 +560,7 @@ static struct mb_value binary(struct mb_check *c, uint8_t op, struct mb_value a,
                                 mb_token_kind_text(op));
     enum mb_dtype dtype = c->nodes[a.kind == MB_VALUE_TENSOR ? a.u.node : b.u.node].type.dtype;
     uint32_t x, y;
-    if (!mb_value_tensor(c, a, at, &dtype, &x) || !mb_value_tensor(c, b, at, &dtype, &y))
+    if (!mb_value_tensor(c, a, lhs->at, &dtype, &x) || !mb_value_tensor(c, b, rhs->at, &dtype, &y))
         return mb_bad();
     c->spelling = op;
     struct mb_value v = mb_emit_binary(c, node_op, x, y, at);
@@ -577,7 +579,7 @@ static const enum mb_dtype *dtype_of(const struct mb_check *c, struct mb_value v
 static struct mb_value apply(struct mb_check *c, const struct mb_ast_expr *e, struct mb_value lhs) {
     enum mb_dtype room;
     struct mb_value rhs = mb_check_expr(c, e->u.of.rhs, dtype_of(c, lhs, &room));
-    return binary(c, e->op, lhs, rhs, e->at);
+    return binary(c, e->op, lhs, rhs, e->u.of.lhs, e->u.of.rhs);
 }
 
 /* A chain of operators leans left and may be long: it is walked down once and computed upwards. */
@@ -593,7 +595,7 @@ static struct mb_value check_binary(struct mb_check *c, const struct mb_ast_expr
             return apply(c, e, mb_check_expr(c, deepest, dtype));
         struct mb_value rhs = mb_check_expr(c, e->u.of.rhs, dtype);
         v = mb_check_expr(c, deepest, dtype_of(c, rhs, &room));
-        return binary(c, e->op, v, rhs, e->at);
+        return binary(c, e->op, v, rhs, deepest, e->u.of.rhs);
     }
     const struct mb_ast_expr **chain = mb_arena_alloc(c->arena, n * sizeof(void *));
     if (!chain) {
@@ -1503,7 +1505,7 @@ static struct mb_value check_assign(struct mb_check *c, const struct mb_ast_stmt
     struct mb_value before = local->value;
     enum mb_dtype room;
     struct mb_value v = mb_check_expr(c, s->value, dtype_of(c, before, &room));
-    if (s->op != MB_TOK_ASSIGN) v = binary(c, s->op, before, v, s->at);
+    if (s->op != MB_TOK_ASSIGN) v = binary(c, s->op, before, v, s->target, s->value);
     c->locals[c->names->list[name].binding].value = v;
     return v;
 }
@@ -1606,7 +1608,8 @@ static void bind_entry_symbol(struct mb_check *c, const struct mb_ast_dim *d) {
     for (size_t i = 0; i < c->source->n_bindings; i++)
         if (c->bound_names[i] == d->name) {
             int64_t extent = c->source->bindings[i].extent;
-            if (check_extent(c, extent, d->at)) bind(c, d->name, extent_value(extent), true);
+            if (!check_extent(c, extent, d->at)) extent = MB_DIM_UNKNOWN;
+            bind(c, d->name, extent_value(extent), true);
             return;
         }
     if (!c->symbolic) {

@@ -360,9 +360,8 @@ static void lex_text(struct mb_lexer *lx, struct mb_token *t) {
 }
 
 static void lex_character(struct mb_lexer *lx, struct mb_token *t) {
-    uint32_t code_point = 0, n = 1;
+    uint32_t code_point = 0, n = 1, inside = ++lx->at;
     t->kind = MB_TOK_CHAR;
-    lx->at++;
     if (lx->at < lx->len && lx->text[lx->at] == '\\') {
         lx->at++;
         code_point = lex_escape(lx);
@@ -375,10 +374,14 @@ static void lex_character(struct mb_lexer *lx, struct mb_token *t) {
         lx->at += n;
     }
     t->value.integer = code_point;
-    if (lx->at < lx->len && lx->text[lx->at] == '\'')
+    if (lx->at > inside && lx->at < lx->len && lx->text[lx->at] == '\'') {
         lx->at++;
-    else
-        complain(lx, NULL, t->pos, lx->at, "bad character literal");
+        return;
+    }
+    uint32_t close = lx->at; /* go on after the quote that was meant to end it */
+    while (close < lx->len && lx->text[close] != '\'' && lx->text[close] != '\n') close++;
+    if (close < lx->len && lx->text[close] == '\'') lx->at = close + 1;
+    complain(lx, NULL, t->pos, lx->at, "bad character literal");
 }
 
 /* Kind and length of the punctuation at `s`, of which `n` bytes may be read; 0 when it is none. */

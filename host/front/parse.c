@@ -624,7 +624,8 @@ static struct mb_ast_type *parse_type(struct parser *p) {
     } else {
         type->kind = MB_TYPE_NAME;
         type->name = expect_name(p, "a type");
-        if (name == MB_NAME_DIFF && at(p, MB_TOK_NAME)) {
+        if (name == MB_NAME_DIFF && (at(p, MB_TOK_NAME) || at(p, MB_TOK_AND) ||
+                                     at(p, MB_TOK_LPAREN) || at(p, MB_TOK_LBRACKET))) {
             type = parse_type(p);
             leave(p);
             return type;
