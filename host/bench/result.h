@@ -42,11 +42,11 @@ struct mb_executor_result {
     const size_t
         *first_of_block; /* n_blocks + 1 entries: block i is samples first[i]..first[i+1]-1 */
     size_t n_blocks;
-    struct mb_summary latency_ns;
+    struct mb_summary latency_ns; /* NaN without samples */
     /* Of all outputs together against the FP64 reference; the worst of the checks before, during
      * and after timing. max_rel_error is max |error| / max |reference|, rel_l2_error is
      * ||error|| / ||reference||. */
-    double rel_l2_error, max_abs_error, max_rel_error;
+    double rel_l2_error, max_abs_error, max_rel_error; /* NaN when no output was checked */
     const char *plan_text;
 };
 

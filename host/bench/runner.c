@@ -97,6 +97,7 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
     struct mb_executor_result *e = racer->result;
     struct mb_accuracy a =
         mb_accuracy_of(r->config->program, mb_worker_outputs(racer->worker), r->reference);
+    /* fmax passes over the NaN of a row that was never checked */
     e->rel_l2_error = fmax(e->rel_l2_error, a.rel_l2);
     e->max_abs_error = fmax(e->max_abs_error, a.max_abs);
     e->max_rel_error = fmax(e->max_rel_error, a.max_rel);
@@ -313,6 +314,8 @@ static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *ou
 static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
 
 static enum mb_status conclude(struct race *r, struct mb_err *err) {
+    const double none = (double)NAN;
+    const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
     struct mb_benchmark_result *bench = r->bench;
     const size_t n = r->config->n_executors;
     bench->against_eager = bench->against_fastest = -1;
@@ -320,6 +323,8 @@ static enum mb_status conclude(struct race *r, struct mb_err *err) {
         struct mb_executor_result *e = &bench->executors[i];
         if (e->n_samples)
             e->latency_ns = mb_stats_summary(e->samples_ns, e->n_samples, r->config->seed);
+        else
+            e->latency_ns = no_samples;
         if (e->n_samples && !e->latency_ns.n)
             return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
     }
@@ -379,6 +384,7 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         e->name = r->racers[i].entry->name;
         e->device = c->device;
         e->valid = true;
+        e->rel_l2_error = e->max_abs_error = e->max_rel_error = (double)NAN;
 #define PHASE(name, meaning) e->phases.name = NAN;
         MB_PHASES(PHASE)
 #undef PHASE

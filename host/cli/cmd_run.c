@@ -254,8 +254,19 @@ static int parse(int argc, char **argv, struct options *o) {
 
 /* ---- what to run, where, with what ---- */
 
-static void warn(const struct options *o, const char *text) {
-    if (!o->quiet) fprintf(stderr, "Warn: %s\n", text);
+/* What the user should know before the numbers come: the device that was taken, and each plugin
+ * that is missing, once. */
+static void print_warnings(const struct options *o, const struct plan *p) {
+    const char *missing = "";
+    struct mb_err err;
+    if (o->quiet) return;
+    if (p->device_reason) fprintf(stderr, "Warn: %s\n", p->device_reason);
+    for (size_t i = 0; i < p->n_executors; i++) {
+        const struct mb_executor_entry *e = mb_executor_find(p->executors[i], p->device);
+        if (strcmp(missing, e->backend) == 0 || mb_executor_present(e, &err) == MB_OK) continue;
+        fprintf(stderr, "Warn: %s is not measured: %s\n", e->name, err.text);
+        missing = e->backend;
+    }
 }
 
 /* CUDA where its plugin answers, else the CPU with one line saying why; asked for and not there is
@@ -280,12 +291,10 @@ static int choose_device(const struct options *o, struct plan *p) {
         return mb_cli_error(MB_EXIT_USAGE, "run: --device cuda: %s", err.text);
     snprintf(reason, sizeof reason, "running on the CPU, since there is no CUDA: %s", err.text);
     p->device_reason = reason;
-    warn(o, reason);
     return -1;
 }
 
 static int choose_executors(const struct options *o, struct plan *p) {
-    struct mb_err err;
     for (size_t i = 0; o->all_executors && i < mb_n_executor_entries; i++)
         if (strcmp(mb_executor_entries[i].device, p->device) == 0)
             p->executors[p->n_executors++] = mb_executor_entries[i].name;
@@ -300,7 +309,6 @@ static int choose_executors(const struct options *o, struct plan *p) {
                                 "run: no executor %s on %s; mindbench list executors names them",
                                 o->executors[i], p->device);
         p->executors[p->n_executors++] = e->name;
-        if (mb_executor_present(e, &err) != MB_OK) warn(o, err.text);
     }
     return -1;
 }
@@ -491,6 +499,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     if ((status = choose_executors(o, p)) >= 0) return status;
     if ((status = open_targets(o, p)) >= 0) return status;
     if ((status = check_writable(o)) >= 0) return status;
+    print_warnings(o, p);
 
     int cancel_fd = mb_interrupt_install();
     struct mb_result result = {.argc = argc,

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 struct mb_outfile {
-    FILE *stream;
-    bool is_stdout;
+    FILE *stream; /* in memory until commit, which then knows the reason of any failed write */
+    char *text;
+    size_t len;
+    int fd;
     char *name;   /* as the user wrote it, for messages */
     char *target; /* the regular file to replace, links followed; NULL when written straight */
     char *beside; /* the file being written; NULL when written straight */
@@ -37,6 +39,8 @@ static enum mb_status io_error(struct mb_err *err, const char *name, int error) 
 }
 
 static void outfile_free(struct mb_outfile *file) {
+    if (file->stream) fclose(file->stream);
+    free(file->text);
     free(file->name);
     free(file->target);
     free(file->beside);
@@ -74,13 +78,14 @@ static int create_beside(struct mb_outfile *file, mode_t mode, bool keep_mode) {
 enum mb_status mb_outfile_open(const char *name, struct mb_outfile **out, struct mb_err *err) {
     struct mb_outfile *file = calloc(1, sizeof *file);
     struct stat info;
-    int fd = -1;
     bool exists;
 
-    if (!file || !(file->name = strdup(name))) goto fail_nomem;
+    if (!file) return io_error(err, name, ENOMEM);
+    file->fd = -1;
+    if (!(file->name = strdup(name)) || !(file->stream = open_memstream(&file->text, &file->len)))
+        goto fail;
     if (!strcmp(name, "stdout")) {
-        file->is_stdout = true;
-        file->stream = stdout;
+        file->fd = STDOUT_FILENO;
         *out = file;
         return MB_OK;
     }
@@ -91,28 +96,22 @@ enum mb_status mb_outfile_open(const char *name, struct mb_outfile **out, struct
         goto fail;
     }
     if (exists && !S_ISREG(info.st_mode)) {
-        fd = open(name, O_WRONLY | O_CLOEXEC);
+        file->fd = open(name, O_WRONLY | O_CLOEXEC);
     } else {
         /* A rename would replace a file that the user has write-protected. */
         if (exists && access(name, W_OK)) goto fail;
         file->target = exists ? realpath(name, NULL) : strdup(name);
         if (!file->target) goto fail;
-        fd = create_beside(file, exists ? info.st_mode & 0777 : 0666, exists);
+        file->fd = create_beside(file, exists ? info.st_mode & 0777 : 0666, exists);
     }
-    if (fd < 0 || !(file->stream = fdopen(fd, "w"))) goto fail;
+    if (file->fd < 0) goto fail;
     *out = file;
     return MB_OK;
 
 fail:;
     enum mb_status st = io_error(err, name, errno);
-    if (fd >= 0) close(fd);
-    if (file->beside) unlink(file->beside);
     outfile_free(file);
     return st;
-
-fail_nomem:
-    free(file);
-    return io_error(err, name, ENOMEM);
 }
 
 FILE *mb_outfile_stream(struct mb_outfile *file) { return file->stream; }
@@ -129,29 +128,46 @@ static void sync_folder(const char *path) {
     free(folder);
 }
 
-enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err) {
-    int error = 0;
-    enum mb_status st = MB_OK;
-
-    /* An earlier write may have failed and left only the flag; the reason is then EIO unless the
-     * flush meets it again. */
-    errno = 0;
-    if (fflush(file->stream) || ferror(file->stream)) error = errno ? errno : EIO;
-    if (!error && file->target && fsync(fileno(file->stream))) error = errno;
-    if (!file->is_stdout && fclose(file->stream) && !error) error = errno;
-    if (!error && file->target && rename(file->beside, file->target)) error = errno;
-    if (!error && file->target) sync_folder(file->target);
-    if (error) {
-        if (file->beside) unlink(file->beside);
-        st = io_error(err, file->name, error);
+/* 0 or the errno of the write that failed. */
+static int write_whole(int fd, const char *text, size_t len) {
+    while (len) {
+        ssize_t wrote = write(fd, text, len);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) return errno;
+        text += wrote;
+        len -= (size_t)wrote;
     }
+    return 0;
+}
+
+static void close_and_remove(struct mb_outfile *file) {
+    if (file->fd >= 0 && file->fd != STDOUT_FILENO) close(file->fd);
+    if (file->beside) unlink(file->beside);
     outfile_free(file);
+}
+
+enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    /* a write to memory fails for want of it alone */
+    int error = fflush(file->stream) || ferror(file->stream) ? ENOMEM : 0;
+    if (!error && file->fd == STDOUT_FILENO && fflush(stdout)) error = errno;
+    if (!error) error = write_whole(file->fd, file->text, file->len);
+    if (!error && file->target && fsync(file->fd)) error = errno;
+    if (file->fd != STDOUT_FILENO) {
+        if (close(file->fd) && !error) error = errno;
+        file->fd = -1;
+    }
+    if (!error && file->target && rename(file->beside, file->target)) error = errno;
+    if (!error && file->target) {
+        free(file->beside);
+        file->beside = NULL;
+        sync_folder(file->target);
+    }
+    if (error) st = io_error(err, file->name, error);
+    close_and_remove(file);
     return st;
 }
 
 void mb_outfile_discard(struct mb_outfile *file) {
-    if (!file) return;
-    if (!file->is_stdout) fclose(file->stream);
-    if (file->beside) unlink(file->beside);
-    outfile_free(file);
+    if (file) close_and_remove(file);
 }

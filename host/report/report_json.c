@@ -126,7 +126,7 @@ static json_t *side(const struct mb_benchmark_result *b, const char *name, bool 
     const struct mb_summary *s = e ? &e->latency_ns : NULL;
     struct object o = object_new(failed);
     put(o, "executor", string(name));
-    put(o, "status", string(measured ? "measured" : "not_measured"));
+    put(o, "status", string(e ? mb_view_status(e) : "not_measured"));
     put(o, "latency_mean_us", measured ? us(s->mean) : json_null());
     put(o, "latency_stdev_us", measured ? us(s->stdev) : json_null());
     put(o, "latency_min_us", measured ? us(s->min) : json_null());
@@ -176,7 +176,7 @@ static json_t *executor(const struct mb_benchmark_result *b, const struct mb_exe
     struct object o = object_new(failed), phases = object_new(failed);
 
     put(o, "device", string(e->device));
-    put(o, "status", string(measured ? "measured" : "not_measured"));
+    put(o, "status", string(mb_view_status(e)));
     put(o, "reason", measured ? json_null() : string(e->reason ? e->reason : "no reason given"));
     put(o, "result_validity", measured ? string(e->valid ? "VALID" : "INVALID") : json_null());
     put(o, "result_invalid_reason",

@@ -45,8 +45,7 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             const double us[] = {s->p50,  s->ci_low, s->ci_high, s->p95, s->p99,
                                  s->mean, s->stdev,  s->min,     s->max};
             csv_text(out, b->name);
-            fprintf(out, ",%s,%s,%s,%s,", e->name, e->device,
-                    measured ? "measured" : "not_measured",
+            fprintf(out, ",%s,%s,%s,%s,", e->name, e->device, mb_view_status(e),
                     !measured  ? ""
                     : e->valid ? "VALID"
                                : "INVALID");
@@ -91,7 +90,7 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
             const struct mb_executor_result *e = &b->executors[j];
             const struct mb_summary *s = &e->latency_ns;
             const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
-            char p50[32], low[32], high[32], p95[32], p99[32], rate[48], ratio[64];
+            char p50[32], low[32], high[32], p95[32], p99[32], rate[48], ratio[64], error[32];
             fputs("| ", out);
             md_text(out, b->name);
             fprintf(out, " | %s | ", e->name);
@@ -101,11 +100,13 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
                 fputs(" |\n", out);
                 continue;
             }
-            fprintf(out, "%s | [%s, %s] | %s | %s | %s | %.1e | %s | %s | ",
+            snprintf(error, sizeof error, "%.1e", e->rel_l2_error);
+            fprintf(out, "%s | [%s, %s] | %s | %s | %s | %s | %s | %s | ",
                     mb_view_time(p50, sizeof p50, s->p50), mb_view_time(low, sizeof low, s->ci_low),
                     mb_view_time(high, sizeof high, s->ci_high),
                     mb_view_time(p95, sizeof p95, s->p95), mb_view_time(p99, sizeof p99, s->p99),
-                    mb_view_rate(rate, sizeof rate, mb_view_throughput(b, e)), e->rel_l2_error,
+                    mb_view_rate(rate, sizeof rate, mb_view_throughput(b, e)),
+                    isfinite(e->rel_l2_error) ? error : "-",
                     mb_view_has_ratio(c) ? mb_view_ratio(ratio, sizeof ratio, &c->speedup, "x")
                                          : "",
                     mb_view_has_ratio(c) ? mb_verdict_name(c->verdict) : "");

@@ -207,7 +207,7 @@ static void put_headline(const struct page *page, const struct mb_result *result
         {"PyTorch", side, false},
         {latency ? "MIND Speedup" : "MIND Advantage", roomy ? 20 : 19, false},
     };
-    columns[0].width = name_width(page, result, roomy ? 25 : 21, 2 * side + 2 + columns[3].width);
+    columns[0].width = name_width(page, result, roomy ? 25 : 22, 2 * side + 2 + columns[3].width);
 
     fprintf(page->out, "\n%s\n",
             latency ? "Latency (lower is better):" : "Throughput (higher is better):");
@@ -349,7 +349,7 @@ static void put_executors(const struct page *page, const struct mb_benchmark_res
             {text[0], PLAIN},
             {text[1], PLAIN},
             {text[2], PLAIN},
-            {interval, PLAIN},
+            {isfinite(s->ci_low) ? interval : "-", PLAIN},
             {isfinite(e->rel_l2_error) ? rel_l2 : "-", PLAIN},
             {isfinite(e->max_abs_error) ? max_error : "-", PLAIN},
             {ratio ? mb_verdict_name(c->verdict) : against,

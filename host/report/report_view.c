@@ -16,6 +16,11 @@ const struct mb_executor_result *mb_view_executor(const struct mb_benchmark_resu
     return NULL;
 }
 
+const char *mb_view_status(const struct mb_executor_result *executor) {
+    if (!executor->measured) return "not_measured";
+    return executor->n_samples ? "measured" : "failed";
+}
+
 const struct mb_comparison *mb_view_comparison(const struct mb_benchmark_result *benchmark,
                                                const char *a, const char *b) {
     for (size_t i = 0; i < benchmark->n_comparisons; i++) {
@@ -112,13 +117,15 @@ const char *mb_view_rate(char *buf, size_t size, double per_second) {
     return buf;
 }
 
+/* Three digits: no interval is wider than its column, however wide it is. */
+static int ratio_decimals(double value) {
+    return value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.0995 ? 2 : 3;
+}
+
 const char *mb_view_ratio(char *buf, size_t size, const struct mb_interval *ratio,
                           const char *sign) {
-    double value = ratio->value;
-    int places = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    if (ratio->low > 0 && value < 0.0995) places = 3;
-    snprintf(buf, size, "%.*f%s [%.*f, %.*f]", places, value, sign, places, ratio->low, places,
-             ratio->high);
+    snprintf(buf, size, "%.*f%s [%.*f, %.*f]", ratio_decimals(ratio->value), ratio->value, sign,
+             ratio_decimals(ratio->low), ratio->low, ratio_decimals(ratio->high), ratio->high);
     return buf;
 }
 

@@ -11,6 +11,10 @@
 const struct mb_executor_result *mb_view_executor(const struct mb_benchmark_result *benchmark,
                                                   const char *name);
 
+/* "measured", "failed" (nothing was timed: a finding, with its reason) or "not_measured" (this
+ * machine or build does not have the executor). */
+const char *mb_view_status(const struct mb_executor_result *executor);
+
 /* The comparison of a against b, or NULL. */
 const struct mb_comparison *mb_view_comparison(const struct mb_benchmark_result *benchmark,
                                                const char *a, const char *b);

@@ -19,7 +19,7 @@ def test_race_with_a_plugin(fake):
         assert row["result_validity"] == "VALID"
         assert len(row["samples_us"]) == 6
         assert row["rel_l2_error"] <= 5e-6
-        assert row["latency_p50_us"] == pytest.approx(sorted(row["samples_us"])[2:4][0], rel=1) > 0
+        assert min(row["samples_us"]) > 0
     for c in bench["comparisons"]:
         assert c["ci_low"] <= c["speedup"] <= c["ci_high"]
     assert bench["latency_speedup"] == pytest.approx(bench["comparisons"][0]["speedup"])
@@ -38,7 +38,8 @@ def test_statistics_follow_from_the_samples(fake):
 def test_without_libtorch_the_race_goes_on(bare):
     done = bare("run", *QUICK, "tiny.mind")
     assert done.returncode == 0, done.stderr
-    assert "Warn: libmindbench_torch.so is not beside the program" in done.stderr
+    warning = "Warn: torch-eager is not measured: libmindbench_torch.so is not beside the program"
+    assert done.stderr.count("libmindbench_torch.so") == 1 and warning in done.stderr
     assert "not measured: libmindbench_torch.so" in " ".join(done.stdout.split())
     bench = bare.result()["benchmarks"]["tiny"]
     assert bench["executors"]["mind"]["result_validity"] == "VALID"
@@ -56,8 +57,10 @@ def test_every_instruction_set_is_right(bare, isa, workload):
     row = bare.result()["benchmarks"][workload]["executors"]["mind"]
     assert row["result_validity"] == "VALID"
     assert row["rel_l2_error"] <= 5e-6
+    if isa != "avx512":  # which not every machine that runs this has
+        assert f"__{isa}" in row["plan"]
     if isa == "scalar":
-        assert "scalar" in row["math_mode"]
+        assert "avx" not in row["plan"]
 
 
 def test_seed_workloads_against_libtorch(torch):
@@ -162,7 +165,7 @@ def test_a_bad_executor_is_marked_and_the_others_go_on(fake, mode, reason):
         assert rows[name]["result_invalid_reason"].startswith(reason)
     assert "INVALID" in done.stdout
     for c in fake.result()["benchmarks"]["tiny"]["comparisons"]:
-        assert c["speedup"] is None and "INVALID" in c["reason"]
+        assert c["speedup"] is None and "INVALID" in c["withheld_reason"]
 
 
 def test_a_hanging_executor_ends_with_the_timeout(fake):
@@ -183,5 +186,5 @@ def test_no_ratio_between_precisions(fake):
     done, rows = race_with(fake, "tf32")
     assert done.returncode == 0
     comparison = fake.result()["benchmarks"]["tiny"]["comparisons"][0]
-    assert comparison["speedup"] is None and "precision differs" in comparison["reason"]
+    assert comparison["speedup"] is None and comparison["withheld_reason"] == "precision differs"
     assert "precision differs" in done.stdout
