@@ -32,13 +32,15 @@ const mb_executor executors[] = {
     {"torch-eager", "cpu", "ATen calls as eager PyTorch makes them, in inference mode"},
     {"torch-jit", "cpu", "TorchScript, frozen and optimised for inference"},
 };
-maker *const makers[] = {make_eager, make_jit};
+// How each is made, and how many runs load makes before it is ready: TorchScript's executor
+// profiles the first run and compiles in the second. Eager PyTorch has no such phase.
+struct implementation {
+    maker *make;
+    int load_runs;
+};
+const implementation implementations[] = {{make_eager, 0}, {make_jit, 3}};
 constexpr size_t N_EXECUTORS = sizeof executors / sizeof *executors;
-static_assert(sizeof makers / sizeof *makers == N_EXECUTORS, "parallel tables");
-
-// Profiling, specialisation and the last compile of TorchScript's executor happen in the first
-// three runs; oneDNN's primitives are made in the first.
-constexpr int LOAD_RUNS = 5;
+static_assert(sizeof implementations / sizeof *implementations == N_EXECUTORS, "parallel tables");
 
 struct tensor_spec {
     c10::ScalarType dtype;
@@ -48,9 +50,9 @@ struct tensor_spec {
 } // namespace
 
 struct mb_ctx {
-    mb_ctx(maker *make, at::Device device) : make(make), device(device) {}
+    mb_ctx(const implementation &how, at::Device device) : how(how), device(device) {}
 
-    maker *make;
+    const implementation &how;
     at::Device device;
     const mb_program *program = nullptr;
     graph calls;
@@ -137,7 +139,7 @@ mb_status open(const mb_open_config *config, mb_ctx **out, mb_err *err) {
         at::set_num_threads(config->n_threads);
         if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
         at::globalContext().setFloat32MatmulPrecision("highest");
-        *out = new mb_ctx(makers[find_executor(*config)], at::Device(at::kCPU));
+        *out = new mb_ctx(implementations[find_executor(*config)], at::Device(at::kCPU));
         return MB_OK;
     });
 }
@@ -201,7 +203,7 @@ mb_status download(mb_ctx *, void *dst, const mb_buf *src, size_t bytes, mb_err 
 mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
     return edge(err, "plan", [&] {
         std::string text;
-        const style style = choose_style(*program, ctx->make, ctx->device, text);
+        const style style = choose_style(*program, ctx->how.make, ctx->device, text);
         ctx->calls = make_graph(*program, style);
         ctx->plan_text = text + script_source(ctx->calls);
         ctx->inputs.clear();
@@ -228,9 +230,10 @@ mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
                                       at::dtype(scalar_type(p.type.dtype)))
                             .to(ctx->device, /*non_blocking=*/false, /*copy=*/true);
         }
-        ctx->ready = ctx->make(ctx->calls, params, ctx->device);
+        ctx->ready = ctx->how.make(ctx->calls, params, ctx->device);
         const std::vector<at::Tensor> inputs = stand_in_inputs(program, ctx->device);
-        for (int i = 0; i < LOAD_RUNS; i++) ctx->ready->run(inputs.data(), ctx->out.data());
+        for (int i = 0; i < ctx->how.load_runs; i++)
+            ctx->ready->run(inputs.data(), ctx->out.data());
         for (at::Tensor &output : ctx->out) output.reset();
         return MB_OK;
     });
@@ -255,8 +258,7 @@ mb_status launch(mb_ctx *ctx, mb_buf *const *inputs, mb_buf *const *outputs, mb_
     return edge(err, "launch", [&] {
         for (size_t i = 0; i < ctx->inputs.size(); i++)
             ctx->in[i] = as_input(*inputs[i], ctx->inputs[i]);
-        // The last run's results go first, as a Python name's old value does not: it would be freed
-        // after the call, and the peer would need twice the memory.
+        // The last results go first, so that the allocator can give their memory again.
         for (size_t i = 0; i < ctx->out.size(); i++) outputs[i]->result.reset();
         ctx->ready->run(ctx->in.data(), ctx->out.data());
         for (size_t i = 0; i < ctx->out.size(); i++) {

@@ -9,7 +9,7 @@ namespace mb_torch {
 using maker = std::unique_ptr<runner>(const graph &, const std::vector<at::Tensor> &params,
                                       at::Device);
 
-// Random values of a type, about as large as a layer's weights are; ones where it holds no floats.
+// Values to run on before there are others.
 at::Tensor stand_in(const struct mb_type &type, at::Device device);
 
 // The inputs of the graph, of stand-in values.
