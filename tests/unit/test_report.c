@@ -89,6 +89,8 @@ static void rates_and_ratios_read_as_the_seed_prints_them(void **state) {
     assert_string_equal(mb_view_ratio(buf, sizeof buf, &r, "x"), "12.3x [12.3, 12.4]");
     r = (struct mb_interval){123.4, 122.1, 124.9};
     assert_string_equal(mb_view_ratio(buf, sizeof buf, &r, "x"), "123x [122, 125]");
+    r = (struct mb_interval){1.6, 0.0512, 206.32};
+    assert_string_equal(mb_view_ratio(buf, sizeof buf, &r, "x"), "1.60x [0.051, 206]");
     r = (struct mb_interval){0.0123, 0.0119, 0.0128};
     assert_string_equal(mb_view_ratio(buf, sizeof buf, &r, "x"), "0.012x [0.012, 0.013]");
 }
@@ -473,6 +475,36 @@ static void md_rows_have_all_cells(void **state) {
     free(text);
 }
 
+/* An executor that was interrupted before its first sample. */
+static void a_row_without_samples_has_dashes(void **state) {
+    (void)state;
+    struct mb_executor_result *e = &fixture.executors[0][0];
+    const double none = (double)NAN;
+    e->valid = false;
+    e->invalid_reason = "interrupted";
+    e->n_samples = e->n_blocks = 0;
+    e->first_of_block = NULL;
+    e->rel_l2_error = e->max_abs_error = e->max_rel_error = none;
+    e->latency_ns = (struct mb_summary){0, none, none, none, none, none, none, none, none, none};
+    char *text = tables(80, false);
+    assert_null(strstr(text, "nan"));
+    assert_non_null(strstr(text, "INVALID: interrupted"));
+    free(text);
+    text = rows(mb_report_md);
+    assert_null(strstr(text, "nan"));
+    free(text);
+    text = rows(mb_report_csv);
+    assert_null(strstr(text, "nan"));
+    assert_non_null(strstr(text, "large_matmul_4096,mind,cpu,failed,INVALID,interrupted,1,0,,,"));
+    free(text);
+    json_t *json = reread();
+    json_t *mind = AT(json, "benchmarks", "large_matmul_4096", "executors", "mind");
+    assert_string_equal(json_string_value(AT(mind, "status")), "failed");
+    assert_true(json_is_null(AT(mind, "latency_p50_us")));
+    assert_int_equal(json_array_size(AT(mind, "block_starts")), 0);
+    json_decref(json);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_fit_the_value),
@@ -497,6 +529,7 @@ int main(void) {
         cmocka_unit_test_setup(json_is_left_for_the_schema_check, setup),
         cmocka_unit_test_setup(csv_has_one_row_per_executor, setup),
         cmocka_unit_test_setup(csv_quotes_what_needs_it, setup),
+        cmocka_unit_test_setup(a_row_without_samples_has_dashes, setup),
         cmocka_unit_test_setup(md_rows_have_all_cells, setup),
     };
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -225,13 +225,28 @@ static void what_is_no_regular_file_is_written_straight(void **state) {
     unlink(path);
 }
 
+/* The name means the process's standard output, after what was printed before. */
 static void stdout_is_a_name(void **state) {
     (void)state;
-    struct mb_outfile *file;
-    assert_int_equal(mb_outfile_open("stdout", &file, NULL), MB_OK);
-    assert_ptr_equal(mb_outfile_stream(file), stdout);
-    assert_int_equal(mb_outfile_commit(file, NULL), MB_OK);
+    const char *path = in_folder("captured");
+    struct mb_outfile *file = NULL;
+    fflush(stdout);
+    int real = dup(STDOUT_FILENO), captured = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(real >= 0 && captured >= 0);
+    dup2(captured, STDOUT_FILENO);
+    fputs("before ", stdout);
+    enum mb_status opened = mb_outfile_open("stdout", &file, NULL);
+    if (opened == MB_OK) fputs("written", mb_outfile_stream(file));
+    enum mb_status done = opened == MB_OK ? mb_outfile_commit(file, NULL) : opened;
+    fputs(" after", stdout);
+    fflush(stdout);
+    dup2(real, STDOUT_FILENO);
+    close(real);
+    close(captured);
+    assert_int_equal(done, MB_OK);
+    expect_content(path, "before written after");
     assert_int_equal(access("stdout", F_OK), -1);
+    unlink(path);
     mb_outfile_discard(NULL);
 }
 

@@ -23,6 +23,14 @@ def main(schema_path, result_path):
     for error in validator.iter_errors(result):
         sys.exit(f"{error.json_path}: {error.message}")
 
+    # An executor that was interrupted before its first sample.
+    empty = copy.deepcopy(result)
+    mind = empty["benchmarks"]["large_matmul_4096"]["executors"]["mind"]
+    mind.update((key, None) for key in mind if key.startswith(("latency_", "throughput_")))
+    mind.update(status="failed", samples_us=[], block_starts=[], result_validity="INVALID",
+                result_invalid_reason="interrupted")
+    validator.validate(empty)
+
     matmul = ("benchmarks", "large_matmul_4096")
     mind = matmul + ("executors", "mind")
     absent = matmul + ("executors", "torch-aoti")
@@ -36,6 +44,9 @@ def main(schema_path, result_path):
         (matmul + ("mind", "batch_size"), 0),
         (mind + ("samples_us",), []),
         (mind + ("result_validity",), None),
+        (mind + ("result_validity",), "INVALID"),
+        (mind + ("result_invalid_reason",), "late"),
+        (mind + ("latency_p50_us",), None),
         (mind + ("latency_p50_us",), -1),
         (mind + ("phases_us", "extra"), 1),
         (absent + ("reason",), None),
