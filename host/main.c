@@ -4,6 +4,7 @@
 #include "machine.h"
 #include "worker.h"
 
+#include <locale.h>
 #include <string.h>
 
 struct command {
@@ -34,6 +35,7 @@ int main(int argc, char **argv) {
     const char *names[N_COMMANDS];
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, MB_WORKER_COMMAND) == 0) return mb_worker_serve();
+    setlocale(LC_CTYPE, ""); /* for the tables' sign; numbers stay as in C */
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_help(argc > 1 ? stdout : stderr);
         return argc > 1 ? MB_EXIT_OK : MB_EXIT_USAGE;
