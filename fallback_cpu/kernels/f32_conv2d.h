@@ -24,38 +24,46 @@ struct window {
     int64_t n;               /* image */
     int64_t row, rows;       /* in the padded image, whose first row and column are number 0; */
     int64_t column, columns; /* what lies outside of the padded image as well reads zero */
+    int64_t pixel, line;     /* floats from one pixel and from one row to the next */
 };
 
-/* Channels [block * VW, block * VW + VW) of a window of x to to[rows][columns][VW]; channels from
- * d->c on read zero. */
+/* Few channels lie close together, so that a row of taps is one run of floats. */
+MB_INLINE int64_t window_pixel(const struct mb_conv2d_desc *d) { return d->c <= 8 ? d->c : VW; }
+MB_INLINE int64_t window_line(const struct mb_conv2d_desc *d, int64_t columns) {
+    return round_up(columns * window_pixel(d), VW);
+}
+
+/* Channels [block * VW, block * VW + VW) of a window of x to to[rows][line]; channels from d->c
+ * on read zero. Up to VW floats behind the window are overwritten: each pixel is stored
+ * as a whole vector, in ascending order. */
 static void read_window(const struct mb_conv2d_desc *d, const float *x, const struct window *win,
                         int64_t block, float *to) {
-    const int64_t c0 = block * VW, channels = min_of(VW, d->c - c0);
+    const int64_t c0 = block * VW, channels = min_of(VW, d->c - c0), pixel = win->pixel;
     const int64_t plane = d->h * d->w;
     const int64_t left = win->column - d->pad_before[1]; /* of the window, in the image */
     const int64_t begin = min_of(max_of(-left, 0), win->columns);
     const int64_t end = max_of(begin, min_of(win->columns, d->w - left));
-    for (int64_t i = 0; i < win->rows; i++, to += win->columns * VW) {
+    for (int64_t i = 0; i < win->rows; i++, to += win->line) {
         const int64_t y = win->row + i - d->pad_before[0];
         const bool inside = y >= 0 && y < d->h;
         const int64_t first = inside ? begin : win->columns, last = inside ? end : win->columns;
-        memset(to, 0, (size_t)(first * VW) * sizeof *to);
-        memset(to + last * VW, 0, (size_t)((win->columns - last) * VW) * sizeof *to);
+        memset(to, 0, (size_t)(first * pixel) * sizeof *to);
+        memset(to + last * pixel, 0, (size_t)((win->columns - last) * pixel) * sizeof *to);
         if (first == last) continue;
         if (d->layout == MB_NCHW) {
             const float *from = x + (win->n * d->c + c0) * plane + y * d->w + left;
             for (int64_t j = first; j < last; j += 8)
-                for (int64_t c = 0; c < VW; c += 8)
+                for (int64_t c = 0; c < min_of(VW, pixel); c += 8)
                     mb_transpose_8x8(from + c * plane + j, plane, channels - c, last - j,
-                                     to + j * VW + c, VW, 8);
+                                     to + j * pixel + c, pixel, 8);
         } else {
             const float *from = x + ((win->n * d->h + y) * d->w + left) * d->c + c0;
             if (channels == VW)
                 for (int64_t j = first; j < last; j++)
-                    vf_store(to + j * VW, vf_load(from + j * d->c));
+                    vf_store(to + j * pixel, vf_load(from + j * d->c));
             else
                 for (int64_t j = first; j < last; j++)
-                    vf_store(to + j * VW, vf_load_part(from + j * d->c, channels));
+                    vf_store(to + j * pixel, vf_load_part(from + j * d->c, channels));
         }
     }
 }
@@ -65,25 +73,38 @@ struct pixels {
     int64_t filter, filters;
 };
 
-/* from[columns][stride], its first `filters` elements, to y. */
+/* from[columns][stride], its first `filters` elements, to y. Whole vectors wherever there is room
+ * for one, the last overlapping the one before: a masked store costs as much as ten. */
 static void write_pixels(const struct mb_conv2d_desc *d, const struct pixels *px, const float *from,
                          int64_t stride, float *y) {
     if (d->layout == MB_NCHW) {
-        const int64_t plane = d->pool_h * d->pool_w;
+        const int64_t plane = d->pool_h * d->pool_w, last = max_of(px->columns - 8, 0);
         float *to =
             y + (px->n * d->filters + px->filter) * plane + px->row * d->pool_w + px->column;
         for (int64_t f = 0; f < px->filters; f += 8)
-            for (int64_t j = 0; j < px->columns; j += 8)
+            for (int64_t i = 0; i < px->columns; i += 8) {
+                const int64_t j = min_of(i, last);
                 mb_transpose_8x8(from + j * stride + f, stride, px->columns - j, px->filters - f,
                                  to + f * plane + j, plane, px->columns - j);
+            }
     } else {
-        float *to =
-            y + ((px->n * d->pool_h + px->row) * d->pool_w + px->column) * d->filters + px->filter;
-        for (int64_t j = 0; j < px->columns; j++)
-            for (int64_t f = 0; f < px->filters; f += VW)
-                vf_store_part(to + j * d->filters + f, vf_load(from + j * stride + f),
-                              min_of(VW, px->filters - f));
+        const int64_t row = px->row * d->pool_w + px->column, last = max_of(px->filters - VW, 0);
+        float *to = y + (px->n * d->pool_h * d->pool_w + row) * d->filters + px->filter;
+        for (int64_t j = 0; j < px->columns; j++, from += stride, to += d->filters)
+            for (int64_t i = 0; i < px->filters; i += VW) {
+                const int64_t f = min_of(i, last);
+                if (px->filters >= VW)
+                    vf_store(to + f, vf_load(from + f));
+                else
+                    vf_store_part(to, vf_load(from), px->filters);
+            }
     }
+}
+
+/* Nanoseconds to read weights of `bytes` from memory `passes` times; none where the last cache
+ * level can keep them (most have 16 MiB and more), since prefetching hides that one. */
+MB_INLINE double weights_ns(size_t bytes, int64_t passes) {
+    return bytes > 16u << 20 ? (double)bytes * (double)passes / 30 : 0;
 }
 
 #endif
