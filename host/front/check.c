@@ -40,9 +40,9 @@ static void note_calls(struct mb_check *c, struct mb_diag_record *r) {
     }
 }
 
-static struct mb_diag_record *report(struct mb_check *c, enum mb_severity severity,
-                                     const char *phase, struct mb_ast_span at, const char *code,
-                                     const char *spec_code, const char *format, va_list args) {
+__attribute__((format(printf, 7, 0))) static struct mb_diag_record *
+report(struct mb_check *c, enum mb_severity severity, const char *phase, struct mb_ast_span at,
+       const char *code, const char *spec_code, const char *format, va_list args) {
     char text[600];
     vsnprintf(text, sizeof text, format, args);
     struct mb_diag_record *r =

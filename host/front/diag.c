@@ -14,7 +14,8 @@ void mb_diags_begin(struct mb_diags *d, struct mb_arena *arena,
     d->count = d->n_errors = d->n_dropped = d->n_out = 0;
 }
 
-static const char *format_text(struct mb_diags *d, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static const char *
+format_text(struct mb_diags *d, const char *format, va_list args) {
     char text[768];
     int len = vsnprintf(text, sizeof text, format, args);
     size_t n = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;

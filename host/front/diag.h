@@ -5,10 +5,11 @@
 #include "arena.h"
 #include "mind.h"
 
+#define MB_NOWHERE UINT32_MAX /* a position: of nothing in the source */
+
 enum {
     MB_MAX_DIAGS = 64, /* later ones are counted, not kept: memory stays bounded */
     MB_MAX_NOTES = 4,
-    MB_NOWHERE = UINT32_MAX /* a position: of nothing in the source */
 };
 
 struct mb_diag_record {

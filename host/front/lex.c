@@ -5,14 +5,15 @@
 #include <string.h>
 
 /* What a byte can be part of. */
-enum { WORD_BYTE = 1, DIGIT_BYTE = 2, BLANK_BYTE = 4 };
+enum { WORD_BYTE = 1, DIGIT_BYTE = 2, BLANK_BYTE = 4, BREAK_BYTE = 8 };
 
 #define W WORD_BYTE
 #define D (WORD_BYTE | DIGIT_BYTE)
 #define B BLANK_BYTE
+#define N (BLANK_BYTE | BREAK_BYTE)
 // clang-format off
 static const uint8_t byte_class[256] = {
-    ['\t'] = B, [' '] = B, ['\v'] = B, ['\f'] = B,
+    ['\t'] = B, [' '] = B, ['\v'] = B, ['\f'] = B, ['\n'] = N, ['\r'] = N,
     ['0'] = D, ['1'] = D, ['2'] = D, ['3'] = D, ['4'] = D, ['5'] = D, ['6'] = D, ['7'] = D, ['8'] = D, ['9'] = D,
     ['_'] = W,
     ['a'] = W, ['b'] = W, ['c'] = W, ['d'] = W, ['e'] = W, ['f'] = W, ['g'] = W, ['h'] = W, ['i'] = W, ['j'] = W,
@@ -26,6 +27,7 @@ static const uint8_t byte_class[256] = {
 #undef W
 #undef D
 #undef B
+#undef N
 
 static bool is(char c, unsigned classes) { return byte_class[(unsigned char)c] & classes; }
 
@@ -121,30 +123,32 @@ static bool skip_block_comment(struct mb_lexer *lx) {
 
 /* Blanks, line breaks and comments; true when a line break was among them. */
 static bool skip_space(struct mb_lexer *lx) {
-    bool broke = false;
-    while (lx->at < lx->len) {
-        char c = lx->text[lx->at];
-        if (is(c, BLANK_BYTE)) {
-            lx->at++;
-        } else if (c == '\n' || c == '\r') {
-            broke = true;
-            lx->at++;
-        } else if (c == '/' && lx->at + 1 < lx->len && lx->text[lx->at + 1] == '/') {
-            skip_line_comment(lx);
-        } else if (c == '/' && lx->at + 1 < lx->len && lx->text[lx->at + 1] == '*') {
-            broke |= skip_block_comment(lx);
-        } else {
-            break;
+    const char *text = lx->text;
+    unsigned seen = 0;
+    for (;;) {
+        uint32_t at = lx->at, len = lx->len;
+        for (; at < len; at++) {
+            unsigned class = byte_class[(unsigned char)text[at]];
+            if (!(class & BLANK_BYTE)) break;
+            seen |= class;
         }
+        lx->at = at;
+        if (at + 1 >= len || text[at] != '/') break;
+        if (text[at + 1] == '/')
+            skip_line_comment(lx);
+        else if (text[at + 1] != '*')
+            break;
+        else if (skip_block_comment(lx))
+            seen |= BREAK_BYTE;
     }
-    return broke;
+    return seen & BREAK_BYTE;
 }
 
 static void lex_word(struct mb_lexer *lx, struct mb_token *t) {
     const char *text = lx->text;
-    uint32_t at = lx->at, hash = 0;
+    uint32_t at = lx->at, hash = 0, len = lx->len;
     do hash = mb_hash_step(hash, (unsigned char)text[at]);
-    while (++at < lx->len && is(text[at], WORD_BYTE));
+    while (++at < len && is(text[at], WORD_BYTE));
     t->value.name = mb_names_intern(lx->names, text + lx->at, at - lx->at, hash);
     t->kind = mb_name_is_keyword(t->value.name) ? (uint8_t)(MB_TOK_FN + t->value.name)
                                                 : (uint8_t)MB_TOK_NAME;

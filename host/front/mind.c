@@ -14,6 +14,7 @@ struct mb_mind {
     struct mb_check check;
     struct mb_program program;
     struct mb_mind_phases phases;
+    int64_t phase_start_ns;
     uint32_t *moved; /* of eliminate: a node's new index */
     uint32_t moved_cap;
 };
@@ -70,12 +71,20 @@ static enum mb_status conclude(struct mb_mind *m, const struct mb_mind_source *s
     return MB_OK;
 }
 
+/* Time since the last phase ended. */
+static int64_t end_phase(struct mb_mind *m) {
+    int64_t start = m->phase_start_ns;
+    m->phase_start_ns = mb_clock_ns();
+    return m->phase_start_ns - start;
+}
+
 static void begin(struct mb_mind *m, const struct mb_mind_source *source) {
     mb_names_reset(&m->names);
     mb_arena_reset(&m->arena);
     mb_diags_begin(&m->diags, &m->arena, source);
     m->phases = (struct mb_mind_phases){0};
     m->check.failed = m->check.stop = false;
+    m->phase_start_ns = mb_clock_ns();
 }
 
 static enum mb_status too_long(struct mb_err *err, const struct mb_mind_source *source) {
@@ -90,10 +99,9 @@ static enum mb_status parse(struct mb_mind *m, const struct mb_mind_source *sour
                             struct mb_err *err) {
     begin(m, source);
     if (source->len > MAX_SOURCE_BYTES) return too_long(err, source);
-    int64_t start = mb_clock_ns();
     mb_lex_begin(&m->lexer, source->text, (uint32_t)source->len, &m->names, &m->arena, &m->diags);
     bool ok = mb_parse(&m->lexer, &m->file);
-    m->phases.parse_ns = mb_clock_ns() - start;
+    m->phases.parse_ns = end_phase(m);
     if (!ok) return no_memory(err, source);
     return m->diags.n_errors ? conclude(m, source, err) : MB_OK;
 }
@@ -102,7 +110,6 @@ static enum mb_status parse(struct mb_mind *m, const struct mb_mind_source *sour
 static enum mb_status check(struct mb_mind *m, const struct mb_mind_source *source, bool symbolic,
                             uint32_t *entry, struct mb_err *err) {
     struct mb_check *c = &m->check;
-    int64_t start = mb_clock_ns();
     uint32_t *bound = NULL;
     if (source->n_bindings) {
         bound = mb_arena_calloc(&m->arena, source->n_bindings, sizeof *bound);
@@ -115,9 +122,9 @@ static enum mb_status check(struct mb_mind *m, const struct mb_mind_source *sour
     c->source = source;
     c->bound_names = bound;
     c->symbolic = symbolic;
-    c->budget = ((uint64_t)1 << 20) + source->len;
+    c->budget = ((uint64_t)1 << 17) + 16 * (uint64_t)source->len;
     mb_check_run(c, entry);
-    m->phases.check_ns = mb_clock_ns() - start;
+    m->phases.check_ns = end_phase(m);
     if (c->failed || m->arena.failed || m->diags.failed) return no_memory(err, source);
     return m->diags.n_errors ? conclude(m, source, err) : MB_OK;
 }
@@ -156,7 +163,6 @@ static enum mb_status lower(struct mb_mind *m, const struct mb_mind_source *sour
     struct mb_check *c = &m->check;
     struct mb_program *p = &m->program;
     struct mb_err violation;
-    int64_t start = mb_clock_ns();
     uint32_t next_id = c->n_nodes;
     const struct mb_name *name = &m->names.list[entry];
     p->name = mb_arena_strndup(&m->arena, name->text, name->len);
@@ -172,7 +178,7 @@ static enum mb_status lower(struct mb_mind *m, const struct mb_mind_source *sour
     if (!sound)
         mb_diags_add(&m->diags, MB_ERROR, "ir-verify", "E3001", NULL, MB_NOWHERE, MB_NOWHERE, "%s",
                      violation.text);
-    m->phases.lower_ns = mb_clock_ns() - start;
+    m->phases.lower_ns = end_phase(m);
     return conclude(m, source, err);
 }
 

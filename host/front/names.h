@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MB_NO_NAME = UINT32_MAX, MB_NO_INDEX = UINT32_MAX };
+#define MB_NO_NAME  UINT32_MAX
+#define MB_NO_INDEX UINT32_MAX
 
 /* Numbers of the fixed names: first the keywords in the order of keywords.def, then these words,
  * then the built-ins in the order of builtins.def. */
@@ -31,9 +32,14 @@ struct mb_name {
     uint32_t binding;    /* innermost local binding of this name, or MB_NO_INDEX */
 };
 
+struct mb_name_slot { /* open addressing */
+    uint32_t hash;
+    uint32_t name; /* number + 1; 0 is free */
+};
+
 struct mb_names {
     struct mb_name *list;
-    uint32_t *slots; /* open addressing: name number + 1, 0 is free */
+    struct mb_name_slot *slots;
     uint32_t count, cap, n_fixed, n_slots, epoch;
     bool failed; /* memory ran out; sticky until the reset */
 };

@@ -8,7 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_NESTING = 200 }; /* of brackets, blocks, types and what an expression's value hangs on */
+enum {
+    MAX_NESTING = 200, /* of brackets, blocks, types and what an expression's value hangs on */
+    NODE_ALIGNMENT = 8,
+    ROOM_BYTES = 4096,
+};
 
 struct parser {
     struct mb_lexer *lx;
@@ -16,8 +20,9 @@ struct parser {
     bool panic; /* an error was reported and the place to go on is not reached */
     bool failed;
     unsigned depth;
-    uint32_t last_end; /* where the token before the current one ended */
-    union {            /* what take() gives when memory is out; nobody reads it */
+    char *room, *room_end; /* cleared memory of the arena for the next nodes */
+    uint32_t last_end;     /* where the token before the current one ended */
+    union {                /* what take() gives when memory is out; nobody reads it */
         struct mb_ast_expr expr;
         struct mb_ast_stmt stmt;
         struct mb_ast_item item;
@@ -48,13 +53,29 @@ static bool accept(struct parser *p, uint8_t kind) {
     return true;
 }
 
-static void *take(struct parser *p, size_t size) {
-    void *node = mb_arena_calloc(p->lx->arena, 1, size);
-    if (node) return node;
+/* More room; memory that is out ends the parse, with `spare` for the nodes still asked for. */
+static void *take_slow(struct parser *p, size_t size) {
+    p->room = mb_arena_calloc(p->lx->arena, 1, ROOM_BYTES);
+    if (p->room) {
+        void *node = p->room;
+        p->room_end = p->room + ROOM_BYTES;
+        p->room += size;
+        return node;
+    }
+    p->room_end = NULL;
     p->failed = p->panic = true;
     p->lx->at = p->lx->len;
     memset(&p->spare, 0, sizeof p->spare);
     return &p->spare;
+}
+
+/* A cleared node. */
+static inline void *take(struct parser *p, size_t size) {
+    size = (size + NODE_ALIGNMENT - 1) & ~(size_t)(NODE_ALIGNMENT - 1);
+    if ((size_t)(p->room_end - p->room) < size) return take_slow(p, size);
+    void *node = p->room;
+    p->room += size;
+    return node;
 }
 
 __attribute__((format(printf, 3, 4))) static void error_at(struct parser *p, struct mb_ast_span at,
