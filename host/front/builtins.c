@@ -1,5 +1,5 @@
 /* The built-in functions: their signatures, and one lowering for each kind. */
-#include "check.h"
+#include "checker.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -295,10 +295,6 @@ static bool same_padding(struct mb_check *c, const struct mb_call *call, struct 
     return true;
 }
 
-static bool extents_fit(int64_t a, int64_t b) {
-    return a == b || a == MB_DIM_UNKNOWN || b == MB_DIM_UNKNOWN;
-}
-
 /* True when the convolution in this layout has the declared type of the statement. */
 static bool layout_gives_declared(struct mb_check *c, const struct mb_call *call,
                                   const struct mb_attr_conv *conv, const struct mb_type *x,
@@ -313,7 +309,7 @@ static bool layout_gives_declared(struct mb_check *c, const struct mb_call *call
         type.shape.rank != c->want->shape.rank)
         return false;
     for (int32_t i = 0; i < type.shape.rank; i++)
-        if (!extents_fit(type.shape.dim[i], c->want->shape.dim[i])) return false;
+        if (!mb_extents_agree(type.shape.dim[i], c->want->shape.dim[i])) return false;
     return true;
 }
 
@@ -324,8 +320,8 @@ static bool choose_layout(struct mb_check *c, const struct mb_call *call, struct
     struct mb_type x = c->nodes[image].type, w = c->nodes[filter].type;
     conv->layout = MB_NHWC;
     if (x.shape.rank != 4 || w.shape.rank != 4) return true; /* the shape rule reports it */
-    bool nhwc = extents_fit(x.shape.dim[3], w.shape.dim[2]);
-    bool nchw = extents_fit(x.shape.dim[1], w.shape.dim[1]);
+    bool nhwc = mb_extents_agree(x.shape.dim[3], w.shape.dim[2]);
+    bool nchw = mb_extents_agree(x.shape.dim[1], w.shape.dim[1]);
     if (!nhwc && !nchw) {
         char a[96], b[96];
         struct mb_diag_record *r = mb_check_error(c, call->expr->at, "E2102", "E4009",

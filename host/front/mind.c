@@ -1,5 +1,5 @@
 /* The compiler context: runs the stages, keeps the memory from one compile to the next. */
-#include "check.h"
+#include "checker.h"
 #include "clock.h"
 #include "vec.h"
 
@@ -134,8 +134,9 @@ static enum mb_status check(struct mb_mind *m, const struct mb_mind_source *sour
 static bool eliminate(struct mb_mind *m) {
     struct mb_check *c = &m->check;
     enum { DEAD = 0, LIVE = 1 };
-    if (!mb_vec_reserve((void **)&m->moved, &m->moved_cap, 0, c->n_nodes, sizeof *m->moved))
-        return false;
+    uint32_t *moved = mb_vec_room(m->moved, &m->moved_cap, 0, c->n_nodes + 1, sizeof *moved);
+    if (!moved) return false;
+    m->moved = moved;
     for (uint32_t i = 0; i < c->n_nodes; i++)
         m->moved[i] = c->nodes[i].op == MB_OP_PARAM ? LIVE : DEAD;
     for (uint32_t i = 0; i < c->n_outputs; i++) m->moved[c->outputs[i]] = LIVE;

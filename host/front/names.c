@@ -83,9 +83,10 @@ uint32_t mb_names_intern(struct mb_names *n, const char *text, uint32_t len, uin
         if (n->n_slots > UINT32_MAX / 2 || !place_all(n, n->n_slots * 2)) goto failed;
         slot = probe(n, text, len, hash);
     }
-    if (!mb_vec_reserve((void **)&n->list, &n->cap, n->count, (uint64_t)n->count + 1,
-                        sizeof *n->list))
-        goto failed;
+    struct mb_name *list =
+        mb_vec_room(n->list, &n->cap, n->count, (uint64_t)n->count + 1, sizeof *list);
+    if (!list) goto failed;
+    n->list = list;
     n->list[n->count] = (struct mb_name){
         .text = text, .len = len, .hash = hash, .slot = slot, .binding = MB_NO_INDEX};
     n->slots[slot] = (struct mb_name_slot){hash, ++n->count};

@@ -9,21 +9,21 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Makes room for at least `want` elements of `size` bytes in *data, of which the first `used` are
- * kept. False when memory is out; nothing has changed then. */
-static inline bool mb_vec_reserve(void **data, uint32_t *cap, uint32_t used, uint64_t want,
-                                  size_t size) {
-    if (want <= *cap) return true;
+/* `data` with room for at least `want` >= 1 elements of `size` bytes, of which the first `used` are
+ * kept: the same memory, or larger memory in its place. NULL when memory is out; `data` then stays
+ * as it is. */
+static inline void *mb_vec_room(void *data, uint32_t *cap, uint32_t used, uint64_t want,
+                                size_t size) {
+    if (want <= *cap) return data;
     uint64_t room = *cap ? (uint64_t)*cap * 2 : 64;
     if (room < want) room = want;
-    if (room > UINT32_MAX || room > SIZE_MAX / size) return false;
+    if (room > UINT32_MAX || room > SIZE_MAX / size) return NULL;
     void *fresh = mb_allocator.alloc((size_t)room * size);
-    if (!fresh) return false;
-    if (used) memcpy(fresh, *data, (size_t)used * size);
-    if (*data) mb_allocator.release(*data);
-    *data = fresh;
+    if (!fresh) return NULL;
+    if (used) memcpy(fresh, data, (size_t)used * size);
+    if (data) mb_allocator.release(data);
     *cap = (uint32_t)room;
-    return true;
+    return fresh;
 }
 
 #endif

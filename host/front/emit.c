@@ -1,0 +1,184 @@
+/* Nodes: from an operation and its operands, and from scalars that are known. */
+#include "checker.h"
+#include "vec.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static enum mb_dtype natural_dtype(struct mb_value v) {
+    if (v.has_dtype) return (enum mb_dtype)v.dtype;
+    if (v.kind == MB_VALUE_FLOAT) return MB_F32;
+    if (v.kind == MB_VALUE_BOOL) return MB_BOOL;
+    return v.u.integer >= INT32_MIN && v.u.integer <= INT32_MAX ? MB_I32 : MB_I64;
+}
+
+static bool reserve_node(struct mb_check *c) {
+    if (c->n_nodes < c->node_cap && c->n_nodes < c->tag_cap) return true;
+    uint64_t want = (uint64_t)c->n_nodes + 1;
+    struct mb_node *nodes = mb_vec_room(c->nodes, &c->node_cap, c->n_nodes, want, sizeof *nodes);
+    if (nodes) c->nodes = nodes;
+    uint8_t *tags = mb_vec_room(c->tags, &c->tag_cap, c->n_nodes, want, sizeof *tags);
+    if (tags) c->tags = tags;
+    if (nodes && tags) return true;
+    c->failed = c->stop = true;
+    return false;
+}
+
+/* The message of a shape rule, with the code that the written form of the operation has. */
+static struct mb_value refuse(struct mb_check *c, struct mb_ast_span at,
+                              const struct mb_shape_error *why) {
+    const char *code = why->code;
+    bool dotted = c->spelling >= MB_TOK_DOT_STAR && c->spelling <= MB_TOK_DOT_MINUS;
+    if (c->spelling == MB_TOK_AT && strcmp(code, "E2103") == 0) code = "shape::matmul_mismatch";
+    if (dotted && strcmp(code, "E2101") == 0) code = "shape::broadcast_mismatch";
+    mb_check_error(c, at, code, why->spec_code, "%s", why->text);
+    return mb_bad();
+}
+
+struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *operands,
+                        const union mb_attr *attr, const struct mb_type *given,
+                        struct mb_ast_span at) {
+    struct mb_shape_error why = {.code = NULL};
+    const struct mb_type *types[2] = {NULL, NULL};
+    size_t bytes;
+    if (!reserve_node(c)) return mb_bad();
+    struct mb_node *n = &c->nodes[c->n_nodes];
+    n->op = op;
+    n->n_operands = mb_op_info(op)->n_operands;
+    n->id = c->n_nodes;
+    uint8_t tag = MB_TAG_NONE;
+    for (uint32_t k = 0; k < n->n_operands; k++) {
+        n->operand[k] = operands[k];
+        types[k] = &c->nodes[operands[k]].type;
+        if (c->tags[operands[k]] != MB_TAG_NONE) tag = c->tags[operands[k]];
+    }
+    if (attr) n->attr = *attr;
+    if (!mb_op_infer(op, types, &n->attr, given, c->symbols, &n->type, &why))
+        return refuse(c, at, &why);
+    if (mb_shape_is_concrete(&n->type.shape) && !mb_type_bytes(&n->type, &bytes)) {
+        char text[160];
+        mb_check_error(c, at, "E2102", NULL, "%s: the result %s is too large", mb_op_info(op)->name,
+                       mb_type_text(text, sizeof text, &n->type, NULL));
+        return mb_bad();
+    }
+    /* add and mul print their operands by ascending id, as the MIND compiler orders them */
+    if ((op == MB_OP_ADD || op == MB_OP_MUL) && n->operand[0] > n->operand[1]) {
+        uint32_t first = n->operand[0];
+        n->operand[0] = n->operand[1];
+        n->operand[1] = first;
+    }
+    bool keeps_tag = mb_op_info(op)->attr == MB_ATTR_NONE && op != MB_OP_MATMUL;
+    if (op == MB_OP_CONV2D)
+        tag = attr->conv.layout == MB_NCHW ? MB_TAG_NCHW : MB_TAG_NHWC;
+    else if (op == MB_OP_MAXPOOL2D || op == MB_OP_AVGPOOL2D)
+        tag = attr->pool.layout == MB_NCHW ? MB_TAG_NCHW : MB_TAG_NHWC;
+    else if (!keeps_tag)
+        tag = MB_TAG_NONE;
+    c->tags[c->n_nodes] = tag;
+    return (struct mb_value){.kind = MB_VALUE_TENSOR, .u.node = c->n_nodes++};
+}
+
+/* Stores a scalar as one element of `dtype`; reported when it has no such value. */
+bool mb_store_scalar(struct mb_check *c, struct mb_value v, enum mb_dtype dtype, void *out,
+                     size_t index, struct mb_ast_span at) {
+    bool to_float = dtype == MB_F32 || dtype == MB_F64;
+    bool fits = v.kind == MB_VALUE_BOOL    ? dtype == MB_BOOL
+                : v.kind == MB_VALUE_FLOAT ? to_float
+                                           : mb_is_number(v) && dtype != MB_BOOL;
+    if (!fits) {
+        mb_check_error(c, at, "E2001", "E2004", "%s is no value of element type %s",
+                       mb_value_kind_text(v), mb_dtype_name(dtype));
+        return false;
+    }
+    int64_t i = v.kind == MB_VALUE_DIM ? 1 : v.u.integer;
+    double number = v.kind == MB_VALUE_FLOAT ? v.u.number : (double)i;
+    if (dtype == MB_I32 && (i < INT32_MIN || i > INT32_MAX)) {
+        mb_check_error(c, at, "E2004", NULL, "integer %" PRId64 " does not fit i32", i);
+        return false;
+    }
+    if (dtype == MB_F32 && isfinite(number) && fabs(number) > (double)3.4028235677973366e38) {
+        mb_check_error(c, at, "E2004", NULL, "%g does not fit f32", number);
+        return false;
+    }
+    switch (dtype) {
+    case MB_F32: ((float *)out)[index] = (float)number; break;
+    case MB_F64: ((double *)out)[index] = number; break;
+    case MB_I32: ((int32_t *)out)[index] = (int32_t)i; break;
+    case MB_I64: ((int64_t *)out)[index] = i; break;
+    case MB_BOOL: ((uint8_t *)out)[index] = (uint8_t)(i != 0); break;
+    }
+    return true;
+}
+
+struct mb_value mb_emit_fill(struct mb_check *c, struct mb_value v, const struct mb_type *type,
+                             struct mb_ast_span at) {
+    union {
+        float f32;
+        double f64;
+        int32_t i32;
+        int64_t i64;
+        uint8_t truth;
+    } element;
+    union mb_attr attr = {.fill = {0.0}};
+    if (!mb_store_scalar(c, v, type->dtype, &element, 0, at)) return mb_bad();
+    switch (type->dtype) {
+    case MB_F32: attr.fill.value = (double)element.f32; break;
+    case MB_F64: attr.fill.value = element.f64; break;
+    case MB_I32: attr.fill.value = element.i32; break;
+    case MB_BOOL: attr.fill.value = element.truth; break;
+    case MB_I64:
+        attr.fill.value = (double)element.i64;
+        if (element.i64 > (int64_t)1 << 53 || element.i64 < -((int64_t)1 << 53)) {
+            mb_check_error(c, at, "E2004", NULL,
+                           "integer %" PRId64 " is too large for a constant tensor", element.i64);
+            return mb_bad();
+        }
+        break;
+    }
+    return mb_emit(c, MB_OP_FILL, NULL, &attr, type, at);
+}
+
+bool mb_value_tensor(struct mb_check *c, struct mb_value v, struct mb_ast_span at,
+                     const enum mb_dtype *dtype, uint32_t *node) {
+    if (mb_is_scalar(v)) {
+        struct mb_type type = {dtype ? *dtype : natural_dtype(v), {.rank = 0}};
+        v = mb_emit_fill(c, v, &type, at);
+    }
+    if (v.kind == MB_VALUE_TENSOR) {
+        *node = v.u.node;
+        return true;
+    }
+    if (v.kind != MB_VALUE_BAD)
+        mb_check_error(c, at, "E2001", NULL, "expected a tensor, not %s", mb_value_kind_text(v));
+    return false;
+}
+
+bool mb_check_tensor(struct mb_check *c, const struct mb_ast_expr *e, const enum mb_dtype *dtype,
+                     uint32_t *node) {
+    return mb_value_tensor(c, mb_check_expr(c, e, dtype), e->at, dtype, node);
+}
+
+struct mb_value mb_emit_binary(struct mb_check *c, enum mb_op op, uint32_t a, uint32_t b,
+                               struct mb_ast_span at) {
+    bool a_is_image = c->nodes[a].type.shape.rank == 4;
+    uint32_t image = a_is_image ? a : b, bias = a_is_image ? b : a;
+    const struct mb_shape *wide = &c->nodes[image].type.shape, *flat = &c->nodes[bias].type.shape;
+    struct mb_shape ignored;
+    if (op != MB_OP_MATMUL && c->tags[image] == MB_TAG_NCHW && wide->rank == 4 && flat->rank == 1 &&
+        flat->dim[0] == wide->dim[1] && !mb_shape_broadcast(wide, flat, &ignored)) {
+        char text[96];
+        union mb_attr attr = {.shape = {{4, {1, flat->dim[0], 1, 1}}}};
+        struct mb_diag_record *r = mb_check_warning(
+            c, at, "shape::channel_bias", "a rank-1 operand is added along the channels of %s",
+            mb_shape_text(text, sizeof text, wide, c->symbols));
+        mb_diags_help(c->diags, r, "write reshape(.., [1, C, 1, 1]) to say so");
+        struct mb_value v = mb_emit(c, MB_OP_RESHAPE, &bias, &attr, NULL, at);
+        if (v.kind != MB_VALUE_TENSOR) return v;
+        if (a_is_image)
+            b = v.u.node;
+        else
+            a = v.u.node;
+    }
+    return mb_emit(c, op, (uint32_t[]){a, b}, NULL, NULL, at);
+}

@@ -1,0 +1,303 @@
+/* Which function is compiled, how its parameters become the program's, and what is left to say
+ * about it. */
+#include "checker.h"
+#include "vec.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_OUTPUTS = 1024 };
+
+/* Gives a free dimension of the entry's signature its extent: from --bind, or as a symbol.
+ */
+static void bind_entry_symbol(struct mb_check *c, const struct mb_ast_dim *d) {
+    for (size_t i = 0; i < c->source->n_bindings; i++)
+        if (c->bound_names[i] == d->name) {
+            int64_t extent = c->source->bindings[i].extent;
+            if (!mb_check_extent(c, extent, d->at)) extent = MB_DIM_UNKNOWN;
+            mb_check_bind(c, d->name, mb_extent_value(extent), true);
+            return;
+        }
+    if (!c->symbolic) {
+        struct mb_diag_record *r = mb_check_error(
+            c, d->at, "E2001", NULL, "dimension `%.*s` is not bound", MB_NAME_TEXT(c, d->name));
+        mb_diags_help(c->diags, r, "--bind %.*s=N", MB_NAME_TEXT(c, d->name));
+        mb_check_bind(c, d->name, mb_extent_value(MB_DIM_UNKNOWN), true);
+        return;
+    }
+    const struct mb_name *n = &c->names->list[d->name];
+    char *text = mb_arena_strndup(c->arena, n->text, n->len);
+    const char **symbols = mb_vec_room(c->symbols, &c->symbol_cap, c->n_symbols,
+                                       (uint64_t)c->n_symbols + 1, sizeof *symbols);
+    if (symbols) c->symbols = symbols;
+    if (!text || !symbols) {
+        c->failed = c->stop = true;
+        return;
+    }
+    mb_check_bind(c, d->name, mb_extent_value(-1 - (int64_t)c->n_symbols), true);
+    c->symbols[c->n_symbols++] = text;
+}
+
+static uint32_t leading_name(const struct mb_ast_type *t) {
+    return t->kind == MB_TYPE_TENSOR && t->dims ? t->dims->name : MB_NO_NAME;
+}
+
+/* The entry's parameters become the program's. */
+static bool bind_entry_params(struct mb_check *c, const struct mb_ast_item *fn) {
+    uint32_t batch = MB_NO_NAME;
+    bool sound = true;
+    c->n_params = 0;
+    c->params = mb_arena_calloc(c->arena, fn->n_params, sizeof *c->params);
+    if (!c->params) {
+        c->failed = c->stop = true;
+        return false;
+    }
+    for (const struct mb_ast_param *q = fn->params; q; q = q->next) {
+        const struct mb_ast_type *t = mb_resolve_alias(c, q->type);
+        if (!t) return false;
+        if (t->kind != MB_TYPE_TENSOR) continue;
+        for (const struct mb_ast_dim *d = t->dims; d; d = d->next) {
+            int64_t extent;
+            if (d->name != MB_NO_NAME && mb_named_extent(c, d, &extent) == MB_EXTENT_FREE)
+                bind_entry_symbol(c, d);
+        }
+    }
+    uint32_t first_param = c->n_locals;
+    for (const struct mb_ast_param *q = fn->params; q && !c->stop; q = q->next) {
+        const struct mb_ast_type *t = mb_resolve_alias(c, q->type);
+        struct mb_type type;
+        const struct mb_ast_dim *free_dim;
+        struct mb_value v = mb_bad();
+        struct mb_param *p = &c->params[c->n_params];
+        bool struct_like = t->kind == MB_TYPE_TUPLE || t->kind == MB_TYPE_OTHER ||
+                           (t->kind == MB_TYPE_NAME && mb_check_item(c, t->name));
+        if (c->n_params == 0) batch = leading_name(t);
+        if (struct_like) {
+            mb_check_outside(c, q->at, "E2001",
+                             "a parameter of this type is outside the inference subset");
+        } else if (mb_tensor_type(c, t, false, &type, &free_dim)) {
+            const struct mb_name *n = &c->names->list[q->name];
+            union mb_attr attr = {.param = {c->n_params}};
+            v = mb_emit(c, MB_OP_PARAM, NULL, &attr, &type, q->at);
+            p->name = mb_arena_strndup(c->arena, n->text, n->len);
+            p->type = type;
+            p->node = v.u.node;
+            p->role = c->n_params == 0 || (batch != MB_NO_NAME && leading_name(t) == batch)
+                          ? MB_INPUT
+                          : MB_WEIGHT;
+            if (!p->name) c->failed = c->stop = true;
+        }
+        uint32_t same = c->names->list[q->name].binding;
+        if (same != MB_NO_INDEX && same >= first_param) {
+            mb_check_error(c, q->at, "E2001", NULL, "parameter `%.*s` is declared twice",
+                           MB_NAME_TEXT(c, q->name));
+            sound = false;
+        }
+        sound &= v.kind == MB_VALUE_TENSOR;
+        c->n_params++;
+        mb_check_bind(c, q->name, v, false);
+    }
+    return sound && !c->stop;
+}
+
+/* A binding must name something, or the run is not what its caller believes. */
+static void check_bindings(struct mb_check *c, const struct mb_ast_item *fn) {
+    for (size_t i = 0; i < c->source->n_bindings; i++) {
+        uint32_t name = c->bound_names[i];
+        const struct mb_ast_item *item = name == MB_NO_NAME ? NULL : mb_check_item(c, name);
+        const struct mb_local *local = name == MB_NO_NAME ? NULL : mb_check_local(c, name);
+        if ((item && item->kind == MB_ITEM_CONST) || (local && local->is_symbol) || !fn) continue;
+        char known[256] = "";
+        size_t len = 0;
+        for (uint32_t k = c->frame->first_local; k < c->n_locals && len < sizeof known; k++)
+            if (c->locals[k].is_symbol)
+                len += (size_t)snprintf(known + len, sizeof known - len, "%s%.*s", len ? ", " : "",
+                                        MB_NAME_TEXT(c, c->locals[k].name));
+        for (const struct mb_ast_item *it = c->file->items; it && len < sizeof known; it = it->next)
+            if (it->kind == MB_ITEM_CONST)
+                len += (size_t)snprintf(known + len, sizeof known - len, "%s%.*s", len ? ", " : "",
+                                        MB_NAME_TEXT(c, it->name));
+        struct mb_diag_record *r = mb_check_error(
+            c, (struct mb_ast_span){MB_NOWHERE, MB_NOWHERE}, "E2002", NULL,
+            "--bind %.48s: no dimension or const of that name", c->source->bindings[i].name);
+        if (known[0])
+            mb_diags_help(c->diags, r, "known names: %s", known);
+        else
+            mb_diags_help(c->diags, r, "the program has no name to bind");
+    }
+}
+
+/* The program's outputs are the result's tensors, in order. False when reported. */
+static bool collect_outputs(struct mb_check *c, struct mb_value v, struct mb_ast_span at) {
+    if (v.kind == MB_VALUE_TUPLE) {
+        for (uint32_t i = 0; i < v.u.tuple->n; i++)
+            if (!collect_outputs(c, v.u.tuple->item[i], at)) return false;
+        return true;
+    }
+    if (v.kind == MB_VALUE_STRUCT) {
+        mb_check_outside(c, at, "E2001", "a struct as the program's result is outside the subset");
+        return false;
+    }
+    uint32_t node;
+    if (c->n_outputs == MAX_OUTPUTS) {
+        mb_check_error(c, at, "E2620", NULL, "more than %d results", MAX_OUTPUTS);
+        return false;
+    }
+    if (v.kind == MB_VALUE_NONE) {
+        if (!c->symbolic) mb_check_error(c, at, "E2010", NULL, "the entry returns nothing");
+        return false;
+    }
+    if (!mb_value_tensor(c, v, at, NULL, &node)) return false;
+    uint32_t *outputs = mb_vec_room(c->outputs, &c->output_cap, c->n_outputs,
+                                    (uint64_t)c->n_outputs + 1, sizeof *outputs);
+    if (!outputs) {
+        c->failed = c->stop = true;
+        return false;
+    }
+    c->outputs = outputs;
+    c->outputs[c->n_outputs++] = node;
+    return true;
+}
+
+static void begin_entry(struct mb_check *c, struct mb_frame *frame) {
+    c->frame = frame;
+    c->n_nodes = c->n_symbols = c->n_params = c->n_outputs = 0;
+    c->depth = 0;
+    c->want = NULL;
+    c->spelling = MB_TOK_END;
+}
+
+static void end_entry(struct mb_check *c) {
+    mb_check_unbind(c, 0);
+    c->frame = NULL;
+}
+
+static void run_function(struct mb_check *c, const struct mb_ast_item *fn) {
+    struct mb_frame frame = {.fn = fn, .call = {MB_NOWHERE, MB_NOWHERE}};
+    begin_entry(c, &frame);
+    if (fn->is_generic) {
+        mb_check_outside(c, fn->name_at, "E2001",
+                         "`%.*s` has type parameters, which are outside the inference subset",
+                         MB_NAME_TEXT(c, fn->name));
+    } else if (bind_entry_params(c, fn)) {
+        check_bindings(c, fn);
+        struct mb_value v = mb_check_body(c, fn);
+        if (!c->stop) collect_outputs(c, v, fn->name_at);
+    }
+    end_entry(c);
+}
+
+/* Top-level names stay bound in the script's own frame only: functions do not see them. */
+static void run_script(struct mb_check *c) {
+    struct mb_frame frame = {.call = {MB_NOWHERE, MB_NOWHERE}};
+    struct mb_value v = {.kind = MB_VALUE_NONE};
+    begin_entry(c, &frame);
+    check_bindings(c, NULL);
+    mb_check_block(c, &c->file->script, &v);
+    if (frame.returned) v = frame.result;
+    if (!c->stop) collect_outputs(c, v, c->file->script.at);
+    end_entry(c);
+}
+
+static void register_items(struct mb_check *c) {
+    for (struct mb_ast_item *item = c->file->items; item; item = item->next) {
+        struct mb_name *n = &c->names->list[item->name];
+        const struct mb_ast_item *old = mb_check_item(c, item->name);
+        if (old && (item->kind == MB_ITEM_IMPORT || old->kind != MB_ITEM_IMPORT)) {
+            if (item->kind != MB_ITEM_IMPORT)
+                mb_check_error(c, item->name_at, "E2001", NULL, "`%.*s` is defined twice",
+                               MB_NAME_TEXT(c, item->name));
+            continue;
+        }
+        n->item = item;
+        n->item_epoch = c->names->epoch;
+        if (item->kind != MB_ITEM_FN) continue;
+        if (n->len == 4 && memcmp(n->text, "sqrt", 4) == 0)
+            mb_check_error(c, item->name_at, "E2031", NULL, "`sqrt` may not be redefined");
+        if (n->len >= 7 && memcmp(n->text, "__mind_", 7) == 0)
+            mb_check_error(c, item->name_at, "E2023", NULL, "names in `__mind_` are reserved");
+    }
+}
+
+static const struct mb_ast_item *named_entry(struct mb_check *c) {
+    const char *text = c->source->entry;
+    size_t len = strlen(text);
+    struct mb_ast_span nowhere = {MB_NOWHERE, MB_NOWHERE};
+    uint32_t name = len < UINT32_MAX ? mb_names_find(c->names, text, (uint32_t)len) : MB_NO_NAME;
+    const struct mb_ast_item *item = name == MB_NO_NAME ? NULL : mb_check_item(c, name);
+    if (item && item->kind == MB_ITEM_FN) return item;
+    struct mb_diag_record *r = mb_check_error(
+        c, nowhere, "E2002", "E2002", "no function `%.*s` to compile", mb_diags_clip(len), text);
+    const struct mb_ast_item *near = NULL;
+    unsigned best = 3;
+    for (item = c->file->items; item && best; item = item->next) {
+        const struct mb_name *n = &c->names->list[item->name];
+        unsigned d = item->kind == MB_ITEM_FN ? mb_edit_distance(text, len, n->text, n->len, best)
+                                              : best + 1;
+        if (d > best) continue;
+        near = item;
+        best = d - (d > 0);
+    }
+    if (near) mb_diags_help(c->diags, r, "did you mean `%.*s`?", MB_NAME_TEXT(c, near->name));
+    return NULL;
+}
+
+/* The only `pub fn`, else the only `fn`, else `main`; NULL: none can be chosen. */
+static const struct mb_ast_item *default_entry(const struct mb_check *c) {
+    const struct mb_ast_item *pub = NULL, *any = NULL, *main_fn = NULL;
+    uint32_t n_pub = 0, n_any = 0;
+    for (const struct mb_ast_item *item = c->file->items; item; item = item->next) {
+        if (item->kind != MB_ITEM_FN) continue;
+        any = item;
+        n_any++;
+        if (item->is_pub) {
+            pub = item;
+            n_pub++;
+        }
+        if (item->name == MB_NAME_MAIN) main_fn = item;
+    }
+    return n_pub == 1 ? pub : n_any == 1 ? any : main_fn;
+}
+
+static void refuse_to_choose(struct mb_check *c) {
+    struct mb_ast_span nowhere = {MB_NOWHERE, MB_NOWHERE};
+    char known[256] = "";
+    size_t len = 0;
+    for (const struct mb_ast_item *it = c->file->items; it && len < sizeof known; it = it->next)
+        if (it->kind == MB_ITEM_FN)
+            len += (size_t)snprintf(known + len, sizeof known - len, "%s%.*s", len ? ", " : "",
+                                    MB_NAME_TEXT(c, it->name));
+    struct mb_diag_record *r =
+        mb_check_error(c, nowhere, "E2002", NULL,
+                       len ? "several functions and no `main`: no entry to compile"
+                           : "no function and no statement: nothing to compile");
+    if (len) mb_diags_help(c->diags, r, "--entry MB_NAME_TEXT, one of: %s", known);
+}
+
+void mb_check_run(struct mb_check *c, uint32_t *entry) {
+    *entry = MB_NAME_MAIN;
+    c->every_function = false;
+    register_items(c);
+    if (c->diags->n_errors) return;
+    const struct mb_ast_item *fn = NULL;
+    if (c->source->entry) {
+        fn = named_entry(c);
+        if (!fn) return;
+    } else if (c->file->script.first) {
+        run_script(c);
+        return;
+    } else {
+        fn = default_entry(c);
+    }
+    if (fn) {
+        *entry = fn->name;
+        run_function(c, fn);
+    } else if (!c->symbolic) {
+        refuse_to_choose(c);
+    } else {
+        c->every_function = true;
+        for (fn = c->file->items; fn && !c->stop; fn = fn->next)
+            if (fn->kind == MB_ITEM_FN) run_function(c, fn);
+    }
+}
