@@ -302,6 +302,21 @@ static void test_unary(void **state) {
         }
 }
 
+/* A value that ReLU may not overwrite, since it has another use. */
+static void test_relu_of_shared(void **state) {
+    (void)state;
+    struct pb net;
+    pb_init(&net);
+    const uint32_t a = input(&net, MB_F32, SHAPE(3, 5));
+    const uint32_t sum = pb_binary(&net, MB_OP_ADD, a, weight(&net, MB_F32, SHAPE(5)));
+    pb_output(&net, pb_binary(&net, MB_OP_SUB, pb_unary(&net, MB_OP_RELU, sum), sum));
+    const uint32_t product = pb_binary(&net, MB_OP_MUL, a, a);
+    const uint32_t negative = pb_unary(&net, MB_OP_NEG, product);
+    pb_output(&net, pb_unary(&net, MB_OP_RELU, negative));
+    pb_output(&net, negative);
+    check("relu of a shared value", &net, PLAIN);
+}
+
 static void test_matmul_shapes(void **state) {
     static const struct {
         struct mb_shape a, b;
@@ -590,6 +605,12 @@ static void test_buffers(void **state) {
     launch(&s);
     OK(torch->download(s.ctx, y, s.out[0], 8, &err));
     assert_true(y[0] == 4 && y[1] == 8);
+    /* An upload replaces it. */
+    y[0] = y[1] = 3;
+    OK(torch->upload(s.ctx, s.out[0], y, 8, &err));
+    y[0] = y[1] = 0;
+    OK(torch->download(s.ctx, y, s.out[0], 8, &err));
+    assert_true(y[0] == 3 && y[1] == 3);
     torch->buf_free(s.ctx, small);
     stop(&s);
 }
@@ -600,7 +621,7 @@ static void test_no_aliasing(void **state) {
     pb_init(&net);
     const uint32_t a = input(&net, MB_F32, SHAPE(2, 2)), w = weight(&net, MB_F32, SHAPE(2, 2));
     (void)state;
-    pb_output(&net, transpose(&net, a, 1, 0, 0));
+    pb_output(&net, reshape(&net, a, SHAPE(4)));
     pb_output(&net, pb_binary(&net, MB_OP_MATMUL, a, w));
     pb_done(&net);
     for (size_t e = 0; e < N_EXECUTORS; e++) {
@@ -615,7 +636,7 @@ static void test_no_aliasing(void **state) {
         memset(s.values[0], 0, sizeof *s.values[0]);
         upload_inputs(&s);
         OK(torch->download(s.ctx, y, s.out[0], sizeof y, &err));
-        assert_true(y[0] == 1 && y[1] == 3 && y[2] == 2 && y[3] == 4);
+        assert_true(y[0] == 1 && y[1] == 2 && y[2] == 3 && y[3] == 4);
         OK(torch->download(s.ctx, y, s.out[1], sizeof y, &err));
         assert_true(fabsf(y[0] - (w00 + 2 * w10)) < 1e-5f);
         stop(&s);
@@ -646,15 +667,15 @@ static void test_info(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),         cmocka_unit_test(test_refusals_of_open),
-        cmocka_unit_test(test_binary),        cmocka_unit_test(test_unary),
-        cmocka_unit_test(test_matmul_shapes), cmocka_unit_test(test_matmul_bias),
-        cmocka_unit_test(test_conv2d),        cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_nhwc_chain),    cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_moving),        cmocka_unit_test(test_models),
-        cmocka_unit_test(test_every_op_seen), cmocka_unit_test(test_failed_launch),
-        cmocka_unit_test(test_buffers),       cmocka_unit_test(test_no_aliasing),
-        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_refusals_of_open),
+        cmocka_unit_test(test_binary),         cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_relu_of_shared), cmocka_unit_test(test_matmul_shapes),
+        cmocka_unit_test(test_matmul_bias),    cmocka_unit_test(test_conv2d),
+        cmocka_unit_test(test_pools),          cmocka_unit_test(test_nhwc_chain),
+        cmocka_unit_test(test_reductions),     cmocka_unit_test(test_moving),
+        cmocka_unit_test(test_models),         cmocka_unit_test(test_every_op_seen),
+        cmocka_unit_test(test_failed_launch),  cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_no_aliasing),    cmocka_unit_test(test_info),
     };
     if (MB_TORCH_PLUGIN[0] == '\0') {
         print_message("skipped: this build has no libtorch plugin\n");
