@@ -98,7 +98,6 @@ static void advance(const struct mb_diags *d, struct cursor *c, size_t pos) {
         if (pos <= end || end == d->len) return;
         bool crlf = d->text[end] == '\r' && end + 1 < d->len && d->text[end + 1] == '\n';
         size_t next = end + (crlf ? 2 : 1);
-        if (pos < next) return;
         c->start = next;
         c->line++;
     }

@@ -352,6 +352,25 @@ static void test_every_failing_allocation(void **state) {
     free(text);
 }
 
+/* "same" puts the smaller half first; the IR text does not show it. */
+static void test_same_padding(void **state) {
+    (void)state;
+    static const char text[] = "fn f(x: tensor<f32[1, 1, 8, 7]>, w: tensor<f32[1, 1, 3, 4]>) {"
+                               " conv2d(x, w, [2, 1], \"same\", \"NCHW\") }";
+    struct mb_mind *mind = NULL;
+    struct mb_err err;
+    const struct mb_program *program = NULL;
+    struct mb_mind_source source = {"t.mind", text, strlen(text), NULL, NULL, 0};
+    assert_int_equal(mb_mind_open(&mind, &err), MB_OK);
+    assert_int_equal(mb_mind_compile(mind, &source, &program, &err), MB_OK);
+    const struct mb_attr_conv *conv = &program->nodes[2].attr.conv;
+    assert_int_equal(conv->pad_before[0], 0); /* ceil(8 / 2) = 4 rows: (4 - 1) * 2 + 3 - 8 = 1 */
+    assert_int_equal(conv->pad_after[0], 1);
+    assert_int_equal(conv->pad_before[1], 1); /* 7 columns: 6 + 4 - 7 = 3 */
+    assert_int_equal(conv->pad_after[1], 2);
+    mb_mind_close(mind);
+}
+
 /* ---- sizes ---- */
 
 static char *repeat(const char *piece, size_t times, size_t *len) {
@@ -430,6 +449,7 @@ int main(void) {
         TEST(test_edit_distance),
         TEST(test_second_compile_allocates_nothing),
         TEST(test_every_failing_allocation),
+        TEST(test_same_padding),
         TEST(test_huge_inputs_are_refused),
         TEST(test_long_programs_compile),
         TEST(test_no_text_at_all),
