@@ -213,7 +213,7 @@ static double cost(const union mb_step_desc *desc, int n_threads) {
     const double busy = n_threads < row_tiles(d) * column_tiles(d) * k_parts(d, n_threads)
                             ? n_threads
                             : (double)(row_tiles(d) * column_tiles(d) * k_parts(d, n_threads));
-    return 300 + sums * ((double)padded_k(d) / VW * 0.75 + 6) / 3 / busy;
+    return 300 + sums * ((double)padded_k(d) / VW * 0.75 + 12) / 3 / busy;
 }
 
 MB_KERNEL(f32_dot) = {

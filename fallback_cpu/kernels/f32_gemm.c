@@ -17,8 +17,9 @@
 enum {
     MR = VF_REGS == 32 ? 12 : 6,
     NR = 2 * VW,
-    KC = 320,
+    KC = 1024,
     MC = 16 * MR,
+    AHEAD = 1024,            /* floats of a panel fetched ahead of their use */
     X_STRIDE = KC + 16,      /* of a copied row: a line more than a multiple of any power of two */
     X_IN_CACHE = 192 * 1024, /* bytes of x that a thread may leave where they are */
 };
@@ -132,26 +133,23 @@ struct tile {
     bool relu;
 };
 
-/* y[mr][nv vectors] (+)= x[mr][kc] * w[kc][nv vectors]; mr and nv are constants of each copy. */
-MB_INLINE void compute(const struct tile *t, const int mr, const int nv) {
+/* y[mr][nv vectors] (+)= x[mr][kc] * w[kc][nv vectors]; mr and nv are constants of each copy. The
+ * last vector has t->last columns if `partial`. y is fetched while the sums are made. */
+MB_INLINE void compute(const struct tile *t, const int mr, const int nv, const bool partial) {
     VF sum[MR][2];
-    const bool partial = t->last < VW;
+    const float *w = t->w, *x = t->x, *bias = t->bias;
+    float *y = t->y;
+    const int64_t x_stride = t->x_stride, y_stride = t->y_stride, last = t->last, kc = t->kc;
+    const bool relu = t->relu;
     MB_UNROLL for (int i = 0; i < mr; i++) {
-        MB_UNROLL for (int v = 0; v < nv; v++) {
-            const float *y = t->y + i * t->y_stride + v * VW;
-            if (t->bias)
-                sum[i][v] = vf_load(t->bias + v * VW);
-            else if (partial && v == nv - 1)
-                sum[i][v] = vf_load_part(y, t->last);
-            else
-                sum[i][v] = vf_load(y);
-        }
+        mb_prefetch(y + i * y_stride);
+        MB_UNROLL for (int v = 0; v < nv; v++) sum[i][v] =
+            bias ? vf_load(bias + v * VW) : vf_zero();
     }
-    const float *w = t->w, *x = t->x;
-    const int64_t x_stride = t->x_stride;
-    for (int64_t k = 0; k < t->kc; k++, w += NR, x++) {
+    for (int64_t k = 0; k < kc; k++, w += NR, x++) {
         VF wv[2];
         MB_UNROLL for (int v = 0; v < nv; v++) wv[v] = vf_load(w + v * VW);
+        mb_prefetch(w + AHEAD);
         MB_UNROLL for (int i = 0; i < mr; i++) {
             const VF xv = vf_set1(x[i * x_stride]);
             MB_UNROLL for (int v = 0; v < nv; v++) sum[i][v] = vf_fma(xv, wv[v], sum[i][v]);
@@ -159,21 +157,31 @@ MB_INLINE void compute(const struct tile *t, const int mr, const int nv) {
     }
     MB_UNROLL for (int i = 0; i < mr; i++) {
         MB_UNROLL for (int v = 0; v < nv; v++) {
-            float *y = t->y + i * t->y_stride + v * VW;
-            const VF out = t->relu ? vf_relu(sum[i][v]) : sum[i][v];
-            if (partial && v == nv - 1)
-                vf_store_part(y, out, t->last);
+            float *to = y + i * y_stride + v * VW;
+            const bool part = partial && v == nv - 1;
+            VF out = sum[i][v];
+            if (!bias) out = vf_add(out, part ? vf_load_part(to, last) : vf_load(to));
+            if (relu) out = vf_relu(out);
+            if (part)
+                vf_store_part(to, out, last);
             else
-                vf_store(y, out);
+                vf_store(to, out);
         }
     }
+}
+
+MB_INLINE void compute_any(const struct tile *t, const int mr, const int nv) {
+    if (t->last == VW)
+        compute(t, mr, nv, false);
+    else
+        compute(t, mr, nv, true);
 }
 
 typedef void tile_fn(const struct tile *t);
 
 #define TILE(mr)                                                                                   \
-    static void tile_##mr##x1(const struct tile *t) { compute(t, mr, 1); }                         \
-    static void tile_##mr##x2(const struct tile *t) { compute(t, mr, 2); }
+    static void tile_##mr##x1(const struct tile *t) { compute_any(t, mr, 1); }                     \
+    static void tile_##mr##x2(const struct tile *t) { compute_any(t, mr, 2); }
 #define TILE_ROW(mr) {tile_##mr##x1, tile_##mr##x2},
 #if VF_REGS == 32
 #define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)

@@ -1,7 +1,8 @@
 /* A few rows (1 to 4) times a matrix: bound by reading the weights, which stay row-major.
  *
  * A thread takes several rows of w at a time, adds them over a block of columns whose sums stay in
- * the first-level cache, and goes on down k. So w is read in long runs, each byte once. Usually k
+ * the caches, and goes on down k. So w is read in long runs, several at once (a core has more of
+ * the memory's rate with 6 streams than with one), each byte once. Usually k
  * is split between the threads (each reads one contiguous part of w), which ends in a barrier and
  * the addition of the partial sums; with many columns and few k, or a batch, columns are split
  * instead. Packing w in panels, software prefetch and more streams gained nothing where this was
@@ -12,7 +13,8 @@
 
 enum {
     MAX_M = 4,
-    BLOCK_FLOATS = 4096,  /* sums that stay in the cache: m rows of them */
+    ROWS = 6, /* of w at once; a power of two, in a matrix as wide, would share cache sets */
+    BLOCK_FLOATS = 16384, /* sums that stay in the cache: m rows of them */
     MIN_K = 64,           /* of a thread, where k is split */
     SPLIT_COLUMNS = 1024, /* of a thread, where columns are */
 };
@@ -64,9 +66,9 @@ struct strip {
     bool first; /* start from zero */
 };
 
-/* `rows` rows of w at once; m and rows are constants of each copy, m * rows <= 8 registers of a. */
+/* `rows` rows of w at once; m and rows are constants of each copy. */
 MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
-    VF a[MAX_M][8];
+    VF a[MAX_M][ROWS];
     MB_UNROLL for (int i = 0; i < m; i++) {
         MB_UNROLL for (int r = 0; r < rows; r++) a[i][r] = vf_set1(s->a[i * s->a_stride + r]);
     }
@@ -103,10 +105,10 @@ MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
     }
 }
 
-MB_INLINE void add_strip_m(struct strip s, int64_t k, const int m, const int rows) {
-    for (; k >= rows; k -= rows) {
-        add_rows(&s, m, rows);
-        s.a += rows, s.w += rows * s.w_stride, s.first = false;
+MB_INLINE void add_strip_m(struct strip s, int64_t k, const int m) {
+    for (; k >= ROWS; k -= ROWS) {
+        add_rows(&s, m, ROWS);
+        s.a += ROWS, s.w += ROWS * s.w_stride, s.first = false;
     }
     for (; k > 0; k--) {
         add_rows(&s, m, 1);
@@ -116,10 +118,10 @@ MB_INLINE void add_strip_m(struct strip s, int64_t k, const int m, const int row
 
 static void add_strip(const struct strip *s, int64_t k, int64_t m) {
     switch (m) {
-    case 1: add_strip_m(*s, k, 1, 8); break;
-    case 2: add_strip_m(*s, k, 2, 4); break;
-    case 3: add_strip_m(*s, k, 3, 2); break;
-    default: add_strip_m(*s, k, 4, 2); break;
+    case 1: add_strip_m(*s, k, 1); break;
+    case 2: add_strip_m(*s, k, 2); break;
+    case 3: add_strip_m(*s, k, 3); break;
+    default: add_strip_m(*s, k, 4); break;
     }
 }
 
