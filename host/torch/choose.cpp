@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 namespace mb_torch {
 namespace {
@@ -16,10 +17,10 @@ using action = std::function<void()>;
 constexpr int MIN_ROUNDS = 5, MAX_ROUNDS = 25;
 constexpr int64_t BUDGET_NS = 50000000; // a candidate's share, once MIN_ROUNDS are done
 
-// Lower quartile of each action's times in nanoseconds, the actions taking turns. Not the median:
-// what else the machine does only ever adds, and here nothing is reported, only chosen.
+// Least time of each action in nanoseconds, the actions taking turns. What else the machine does
+// only ever adds, and here nothing is reported, only chosen.
 std::vector<double> measure(const std::vector<action> &actions) {
-    std::vector<std::vector<double>> samples(actions.size());
+    std::vector<double> least(actions.size(), std::numeric_limits<double>::infinity());
     for (int i = 0; i < 3; i++)
         for (const action &run : actions) run();
     const int64_t end = mb_clock_ns() + BUDGET_NS * static_cast<int64_t>(actions.size());
@@ -28,16 +29,10 @@ std::vector<double> measure(const std::vector<action> &actions) {
         for (size_t i = 0; i < actions.size(); i++) {
             const int64_t start = mb_clock_ns();
             actions[i]();
-            samples[i].push_back(static_cast<double>(mb_clock_ns() - start));
+            least[i] = std::min(least[i], static_cast<double>(mb_clock_ns() - start));
         }
     }
-    std::vector<double> quartiles;
-    for (std::vector<double> &s : samples) {
-        const size_t q = s.size() / 4;
-        std::nth_element(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(q), s.end());
-        quartiles.push_back(s[q]);
-    }
-    return quartiles;
+    return least;
 }
 
 std::string microseconds(double ns) {
