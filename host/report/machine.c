@@ -44,7 +44,7 @@ static bool read_file(const char *root, char *buf, size_t size, const char *form
 static bool find_value(const char *text, const char *key, char separator, char *out, size_t size) {
     for (const char *line = text; line; line = strchr(line, '\n')) {
         while (*line == '\n') line++;
-        if (strncmp(line, key, strlen(key))) continue;
+        if (strncmp(line, key, strlen(key)) != 0) continue;
         const char *at = line + strlen(key);
         while (*at == ' ' || *at == '\t') at++;
         if (*at != separator) continue;
@@ -320,7 +320,7 @@ warn(struct warnings *w, const char *format, ...) {
 
 size_t mb_machine_warnings(const struct mb_machine *m, struct mb_machine_warning *out, size_t max) {
     struct warnings w = {out, 0, max};
-    if (*m->governor && strcmp(m->governor, "performance"))
+    if (*m->governor && strcmp(m->governor, "performance") != 0)
         warn(&w,
              "CPU governor is %s: clocks change between samples; try "
              "`cpupower frequency-set -g performance`",

@@ -38,8 +38,9 @@ enum mb_status mb_report_json(const struct mb_result *result, const struct mb_ma
                               json_t **out, struct mb_err *err);
 
 /* Indented text of any JSON value, arrays without objects on one line, numbers with 15 significant
- * digits, a newline at the end. False on a write error or when memory is out. */
-bool mb_report_print_json(const json_t *json, FILE *out);
+ * digits, a newline at the end. `json` is only read. False on a write error or when memory is out.
+ */
+bool mb_report_print_json(json_t *json, FILE *out);
 
 /* One row per workload and executor, a header row first. CSV by RFC 4180 but with LF line ends;
  * times in microseconds. Markdown with units fit for reading. False on a write error. */

@@ -327,14 +327,14 @@ enum mb_status mb_report_json(const struct mb_result *result, const struct mb_ma
 
 /* ---- text ---- */
 
-static bool holds_objects(const json_t *array) {
+static bool holds_objects(json_t *array) {
     size_t i;
     json_t *value;
-    json_array_foreach((json_t *)(uintptr_t)array, i, value) if (json_is_object(value)) return true;
+    json_array_foreach(array, i, value) if (json_is_object(value)) return true;
     return false;
 }
 
-static bool print_value(const json_t *value, FILE *out, int depth) {
+static bool print_value(json_t *value, FILE *out, int depth) {
     const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
     bool object = json_is_object(value);
     const char *separator = "";
@@ -347,7 +347,7 @@ static bool print_value(const json_t *value, FILE *out, int depth) {
     if (object && !json_object_size(value)) return fputs("{}", out) >= 0;
     putc(object ? '{' : '[', out);
     if (object) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, child) {
+        json_object_foreach(value, key, child) {
             json_t *name = json_string(key);
             bool ok = fprintf(out, "%s\n%*s", separator, 2 * (depth + 1), "") >= 0 && name &&
                       json_dumpf(name, out, flags) == 0 && fputs(": ", out) >= 0;
@@ -356,7 +356,7 @@ static bool print_value(const json_t *value, FILE *out, int depth) {
             separator = ",";
         }
     } else {
-        json_array_foreach((json_t *)(uintptr_t)value, i, child) {
+        json_array_foreach(value, i, child) {
             if (fprintf(out, "%s\n%*s", separator, 2 * (depth + 1), "") < 0 ||
                 !print_value(child, out, depth + 1))
                 return false;
@@ -366,6 +366,6 @@ static bool print_value(const json_t *value, FILE *out, int depth) {
     return fprintf(out, "\n%*s%c", 2 * depth, "", object ? '}' : ']') >= 0;
 }
 
-bool mb_report_print_json(const json_t *json, FILE *out) {
+bool mb_report_print_json(json_t *json, FILE *out) {
     return print_value(json, out, 0) && putc('\n', out) != EOF && !ferror(out);
 }
