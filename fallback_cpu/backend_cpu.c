@@ -24,15 +24,17 @@ struct mb_buf {
     size_t bytes;
 };
 
-static const struct mb_executor executors[] = {
-    {"mind", "cpu", "the best kernels of this processor"},
-    {"mind-avx512", "cpu", "AVX-512 kernels"},
-    {"mind-avx2", "cpu", "AVX2 and FMA kernels"},
-    {"mind-scalar", "cpu", "plain C kernels"},
-    {"reference", "cpu", "FP64 loops, the oracle; never timed"},
+/* `mind` takes the best that the processor and the cap allow, the others exactly theirs. */
+static const struct {
+    const char *name;
+    enum mb_isa isa;
+} executors[] = {
+    {"mind", MB_ISA_BEST},
+    {"mind-avx512", MB_ISA_AVX512},
+    {"mind-avx2", MB_ISA_AVX2},
+    {"mind-scalar", MB_ISA_SCALAR},
 };
-static const enum mb_isa executor_isa[] = {MB_ISA_BEST, MB_ISA_AVX512, MB_ISA_AVX2, MB_ISA_SCALAR};
-enum { N_EXECUTORS = sizeof executors / sizeof *executors, N_RUNNABLE = N_EXECUTORS - 1 };
+enum { N_EXECUTORS = sizeof executors / sizeof *executors };
 
 /* The instruction set that a configuration ends up with, or why there is none. */
 static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *isa,
@@ -43,9 +45,6 @@ static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *
     while (i < N_EXECUTORS && strcmp(executors[i].name, config->executor) != 0) i++;
     if (i == N_EXECUTORS)
         return mb_fail(err, MB_E_INVALID, "cpu backend: no executor %s", config->executor);
-    if (i >= N_RUNNABLE)
-        return mb_fail(err, MB_E_UNSUPPORTED, "%s: checks the others and is never timed",
-                       config->executor);
     if (config->precision != MB_FP32)
         return mb_fail(err, MB_E_UNSUPPORTED, "%s: computes in fp32 only", config->executor);
     if (config->n_threads < 1)
@@ -55,13 +54,13 @@ static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *
         *isa = best < cap ? best : cap;
         return MB_OK;
     }
-    if (executor_isa[i] > best)
+    if (executors[i].isa > best)
         return mb_fail(err, MB_E_UNSUPPORTED, "%s: this processor or system has no %s",
-                       config->executor, mb_isa_name(executor_isa[i]));
-    if (executor_isa[i] > cap)
+                       config->executor, mb_isa_name(executors[i].isa));
+    if (executors[i].isa > cap)
         return mb_fail(err, MB_E_UNSUPPORTED, "%s: instruction sets are capped at %s",
                        config->executor, mb_isa_name(cap));
-    *isa = executor_isa[i];
+    *isa = executors[i].isa;
     return MB_OK;
 }
 
@@ -214,8 +213,6 @@ const struct mb_backend *mb_backend_cpu(void) {
     static const struct mb_backend backend = {
         .abi = MB_BACKEND_ABI,
         .name = "cpu",
-        .executors = executors,
-        .n_executors = N_EXECUTORS,
         .probe = cpu_probe,
         .open = cpu_open,
         .close = cpu_close,

@@ -35,13 +35,6 @@ enum mb_precision { MB_FP32, MB_TF32, MB_BF16, MB_FP16 };
 
 enum mb_isa { MB_ISA_SCALAR, MB_ISA_AVX2, MB_ISA_AVX512, MB_ISA_BEST = MB_ISA_AVX512 };
 
-/* One way to run a program, as `--executors` and the result file name it. */
-struct mb_executor {
-    const char *name;   /* "mind", "torch-jit" */
-    const char *device; /* "cpu" or "cuda" */
-    const char *summary;
-};
-
 struct mb_open_config {
     const char *executor; /* one of the backend's own; borrowed during open */
     const char *device;   /* "cpu" or "cuda" */
@@ -56,15 +49,16 @@ struct mb_exec_info {
     enum mb_precision precision; /* of products and sums; decides whether a ratio may be printed */
     char math_mode[64];          /* for people: "fp32, avx2+fma", "fp32, oneDNN/MKL avx2" */
     char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
+    double tuning_ns; /* part of plan that went into choosing by measurement: what a user who knows
+                         the choice need not spend, so it is reported apart */
 };
 
 struct mb_backend {
     int abi;          /* MB_BACKEND_ABI; the registry refuses any other value */
     const char *name; /* "cpu", "cuda", "torch" */
-    const struct mb_executor *executors;
-    size_t n_executors;
 
-    /* Whether this machine can run the executor; MB_OK or why not. Cheap, starts no thread. */
+    /* Whether this machine can run the executor (host/executors.c lists them); MB_OK or why not.
+     * Cheap, starts no thread. */
     enum mb_status (*probe)(const struct mb_open_config *config, struct mb_err *err);
 
     enum mb_status (*open)(const struct mb_open_config *config, struct mb_ctx **out,

@@ -19,8 +19,9 @@
     PHASE(check, "names, types and shapes")                                                        \
     PHASE(lower, "to SSA, and the verifier")                                                       \
     PHASE(open, "library and device start")                                                        \
-    PHASE(plan, "fusion, algorithm choice, memory plan; scripting and freezing for torch")         \
-    PHASE(pack, "weights packed, folded or uploaded")                                              \
+    PHASE(plan, "fusion, algorithm choice, memory plan")                                           \
+    PHASE(tune, "choosing by measurement; no part of the sum")                                     \
+    PHASE(pack, "weights packed, folded or uploaded; scripting and freezing for torch")            \
     PHASE(first_inference, "first run, result readable")
 
 struct mb_phases_ns {

@@ -151,6 +151,8 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     MB_TRY(run_once(s, err));
     phases.first_inference = lap(&since);
     MB_TRY(s->backend->info(s->ctx, &info, err));
+    phases.tune = info.tuning_ns;
+    phases.plan -= info.tuning_ns;
     plan[0] = '\0';
     s->backend->plan_text(s->ctx, plan, PLAN_TEXT_BYTES);
     mb_wire_clear(wire);

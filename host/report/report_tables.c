@@ -367,24 +367,41 @@ static void put_executors(const struct page *page, const struct mb_benchmark_res
 
 /* ---- start-up ---- */
 
-static void put_phases(const struct page *page, const struct mb_benchmark_result *b) {
-    enum {
+/* The phases of a start-up in the order of the columns; tune is no part of one. */
+enum {
 #define PHASE(name, meaning) PHASE_##name,
+    MB_PHASES(PHASE)
+#undef PHASE
+        N_PHASES
+};
+
+static void put_tuning(const struct page *page, const struct mb_benchmark_result *b) {
+    char line[512] = "", time[32];
+    size_t used = 0;
+    for (size_t i = 0; i < b->n_executors && used < sizeof line; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        if (!e->measured || !(e->phases.tune > 0)) continue;
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s %s %s", used ? "," : "",
+                                 e->name, mb_view_time(time, sizeof time, e->phases.tune));
+    }
+    if (used) put_prose(page, 2, PLAIN, "Not in the sum: choosing by measurement,%s", line);
+}
+
+static void put_phases(const struct page *page, const struct mb_benchmark_result *b) {
+    static const char *const names[] = {
+#define PHASE(name, meaning) PHASE_##name == PHASE_first_inference ? "first" : #name,
         MB_PHASES(PHASE)
 #undef PHASE
-            N_PHASES
     };
-    const struct column columns[] = {
-        {"Executor", 12, false},
-#define PHASE(name, meaning) {PHASE_##name == PHASE_first_inference ? "first" : #name, 7, true},
-        MB_PHASES(PHASE)
-#undef PHASE
-            {"sum", 7, true},
-    };
+    struct column columns[N_PHASES + 1] = {{"Executor", 12, false}};
+    int n_columns = 1;
+    for (int p = 0; p < N_PHASES; p++)
+        if (p != PHASE_tune) columns[n_columns++] = (struct column){names[p], 7, true};
+    columns[n_columns++] = (struct column){"sum", 7, true};
     putc('\n', page->out);
     put_prose(page, 0, PLAIN,
               "%s, source text to first output (fresh process, measured once):", b->name);
-    put_head(page, columns, N_PHASES + 2);
+    put_head(page, columns, n_columns);
     for (size_t i = 0; i < b->n_executors; i++) {
         const struct mb_executor_result *e = &b->executors[i];
         const double times[] = {
@@ -393,11 +410,14 @@ static void put_phases(const struct page *page, const struct mb_benchmark_result
 #undef PHASE
         };
         char text[N_PHASES + 1][32], reason[640];
-        struct cell cells[N_PHASES + 2] = {{e->name, PLAIN}};
+        struct cell cells[N_PHASES + 1] = {{e->name, PLAIN}};
+        int n = 1;
         double sum = 0;
         bool any = false;
         for (int p = 0; p < N_PHASES && e->measured; p++) {
-            cells[p + 1].text = mb_view_time_short(text[p], sizeof text[p], times[p]);
+            if (p == PHASE_tune) continue;
+            cells[n].text = mb_view_time_short(text[n], sizeof text[n], times[p]);
+            n++;
             if (isfinite(times[p])) {
                 sum += times[p];
                 any = true;
@@ -406,12 +426,13 @@ static void put_phases(const struct page *page, const struct mb_benchmark_result
         if (!any) {
             if (!e->measured) problem(e, reason, sizeof reason);
             cells[1].text = e->measured ? "not measured: no phase was timed" : reason;
-            put_row(page, columns, N_PHASES + 2, cells, 2);
+            put_row(page, columns, n_columns, cells, 2);
             continue;
         }
-        cells[N_PHASES + 1].text = mb_view_time_short(text[N_PHASES], sizeof text[N_PHASES], sum);
-        put_row(page, columns, N_PHASES + 2, cells, N_PHASES + 2);
+        cells[n].text = mb_view_time_short(text[n], sizeof text[n], sum);
+        put_row(page, columns, n_columns, cells, n_columns);
     }
+    put_tuning(page, b);
 }
 
 /* ---- all of it ---- */

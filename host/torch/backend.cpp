@@ -3,6 +3,7 @@
 #include "backend.h"
 
 #include "choose.hpp"
+#include "clock.h"
 #include "runner.hpp"
 
 #include <ATen/ATen.h>
@@ -28,19 +29,17 @@ struct mb_buf {
 
 namespace {
 
-const mb_executor executors[] = {
-    {"torch-eager", "cpu", "ATen calls as eager PyTorch makes them, in inference mode"},
-    {"torch-jit", "cpu", "TorchScript, frozen and optimised for inference"},
-};
-// How each is made, and how many runs load makes before it is ready: TorchScript's executor
-// profiles the first run and compiles in the second. Eager PyTorch has no such phase.
+// How each executor is made, and how many runs load makes before it is ready: TorchScript's
+// executor profiles the first run and compiles in the second. Eager PyTorch has no such phase.
 struct implementation {
+    const char *name, *device;
     maker *make;
     int load_runs;
 };
-const implementation implementations[] = {{make_eager, 0}, {make_jit, 3}};
-constexpr size_t N_EXECUTORS = sizeof executors / sizeof *executors;
-static_assert(sizeof implementations / sizeof *implementations == N_EXECUTORS, "parallel tables");
+const implementation implementations[] = {
+    {"torch-eager", "cpu", make_eager, 0},
+    {"torch-jit", "cpu", make_jit, 3},
+};
 
 struct tensor_spec {
     c10::ScalarType dtype;
@@ -60,6 +59,7 @@ struct mb_ctx {
     std::vector<tensor_spec> inputs;
     std::vector<at::Tensor> in, out; // reused from launch to launch
     std::string plan_text;
+    double tuning_ns = 0;
 };
 
 namespace {
@@ -99,12 +99,11 @@ template <class F> mb_status edge(mb_err *err, const char *what, F &&body) {
     }
 }
 
-size_t find_executor(const mb_open_config &config) {
-    size_t i = 0;
-    while (i < N_EXECUTORS && (std::strcmp(executors[i].name, config.executor) != 0 ||
-                               std::strcmp(executors[i].device, config.device) != 0))
-        i++;
-    return i;
+const implementation *find_implementation(const mb_open_config &config) {
+    for (const implementation &i : implementations)
+        if (std::strcmp(i.name, config.executor) == 0 && std::strcmp(i.device, config.device) == 0)
+            return &i;
+    return nullptr;
 }
 
 // Version of the library that was loaded, from its build settings; "unknown" if it does not say.
@@ -117,7 +116,7 @@ std::string library_version() {
 }
 
 mb_status probe(const mb_open_config *config, mb_err *err) {
-    if (find_executor(*config) == N_EXECUTORS)
+    if (!find_implementation(*config))
         return mb_fail(err, MB_E_UNSUPPORTED, "torch: no executor %s on %s in this build",
                        config->executor, config->device);
     if (config->precision != MB_FP32)
@@ -139,7 +138,7 @@ mb_status open(const mb_open_config *config, mb_ctx **out, mb_err *err) {
         at::set_num_threads(config->n_threads);
         if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
         at::globalContext().setFloat32MatmulPrecision("highest");
-        *out = new mb_ctx(implementations[find_executor(*config)], at::Device(at::kCPU));
+        *out = new mb_ctx(*find_implementation(*config), at::Device(at::kCPU));
         return MB_OK;
     });
 }
@@ -203,7 +202,9 @@ mb_status download(mb_ctx *, void *dst, const mb_buf *src, size_t bytes, mb_err 
 mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
     return edge(err, "plan", [&] {
         std::string text;
+        const int64_t started_ns = mb_clock_ns();
         const style style = choose_style(*program, ctx->how.make, ctx->device, text);
+        ctx->tuning_ns = static_cast<double>(mb_clock_ns() - started_ns);
         ctx->calls = make_graph(*program, style);
         ctx->plan_text = text + script_source(ctx->calls);
         ctx->inputs.clear();
@@ -278,7 +279,7 @@ mb_status sync(mb_ctx *, mb_err *) {
     return MB_OK; // on the CPU a call returns when it is done
 }
 
-mb_status info(const mb_ctx *, mb_exec_info *out, mb_err *err) {
+mb_status info(const mb_ctx *ctx, mb_exec_info *out, mb_err *err) {
     return edge(err, "info", [&] {
         const at::Context &context = at::globalContext();
         const at::Float32MatmulPrecision products = context.float32MatmulPrecision();
@@ -293,6 +294,7 @@ mb_status info(const mb_ctx *, mb_exec_info *out, mb_err *err) {
                       onednn ? ", oneDNN" : "");
         std::snprintf(found.library, sizeof found.library, "libtorch %s (headers %s)",
                       library_version().c_str(), TORCH_VERSION);
+        found.tuning_ns = ctx->tuning_ns;
         *out = found;
         return MB_OK;
     });
@@ -303,8 +305,8 @@ void plan_text(const mb_ctx *ctx, char *buf, size_t size) {
 }
 
 const mb_backend backend = {
-    MB_BACKEND_ABI, "torch",  executors, N_EXECUTORS, probe,  open, close, buf_alloc, buf_free,
-    upload,         download, plan,      load,        launch, sync, info,  plan_text,
+    MB_BACKEND_ABI, "torch", probe, open,   close, buf_alloc, buf_free,  upload,
+    download,       plan,    load,  launch, sync,  info,      plan_text,
 };
 
 } // namespace

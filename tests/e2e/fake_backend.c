@@ -170,16 +170,9 @@ static void fake_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
     if (size) buf[0] = '\0';
 }
 
-static const struct mb_executor executors[] = {
-    {"torch-eager", "cpu", "a fake"},
-    {"torch-jit", "cpu", "a fake"},
-};
-
 static const struct mb_backend fake = {
     .abi = MB_BACKEND_ABI,
     .name = "torch",
-    .executors = executors,
-    .n_executors = 2,
     .probe = fake_probe,
     .open = fake_open,
     .close = fake_close,

@@ -31,8 +31,15 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         .device = "cpu",
         .measured = true,
         .valid = true,
-        .info = {MB_FP32, "fp32, avx2+fma", "mindbench 0.1.0"},
-        .phases = {21300, 8450, 12800, (double)NAN, 350000, 1250000, 152000},
+        .info = {MB_FP32, "fp32, avx2+fma", "mindbench 0.1.0", 0},
+        .phases = {.parse = 21300,
+                   .check = 8450,
+                   .lower = 12800,
+                   .open = (double)NAN,
+                   .plan = 350000,
+                   .tune = 0,
+                   .pack = 1250000,
+                   .first_inference = 152000},
         .samples_ns = samples,
         .n_samples = FIXTURE_SAMPLES,
         .first_of_block = fixture_blocks,
@@ -48,6 +55,7 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         strcpy(e->info.library, "libtorch 2.11.0");
         strcpy(e->info.math_mode, "fp32, oneDNN/MKL avx2");
         e->phases.open = 1.31e9;
+        e->phases.tune = 6.7e8;
         e->phases.parse = e->phases.check = e->phases.lower = (double)NAN;
     }
 }

@@ -555,8 +555,6 @@ static void probe_says_why(void **state) {
     assert_int_equal(be->probe(&config, &err), MB_E_UNSUPPORTED);
     config.executor = "mind";
     assert_int_equal(be->probe(&config, &err), MB_OK);
-    config.executor = "reference";
-    assert_int_equal(be->probe(&config, &err), MB_E_UNSUPPORTED);
     config.executor = "torch-eager";
     assert_int_equal(be->probe(&config, &err), MB_E_INVALID);
     config = (struct mb_open_config){"mind", "cuda", 0, 2, MB_FP32, MB_ISA_BEST};
