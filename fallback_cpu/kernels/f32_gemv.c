@@ -1,19 +1,18 @@
 /* A few rows (1 to 4) times a matrix: bound by reading the weights, which stay row-major.
  *
- * A thread takes several rows of w at a time, adds them over a block of columns whose sums stay in
- * the caches, and goes on down k. So w is read in long runs, several at once (a core has more of
- * the memory's rate with 6 streams than with one), each byte once. Usually k
- * is split between the threads (each reads one contiguous part of w), which ends in a barrier and
- * the addition of the partial sums; with many columns and few k, or a batch, columns are split
- * instead. Packing w in panels, software prefetch and more streams gained nothing where this was
- * measured. */
+ * A thread adds ROWS rows of w at a time to a block of columns whose sums stay in the caches, then
+ * the rows below those. The rows lie a ROWS-th of the thread's part of k apart, so that it reads
+ * that many long runs of memory side by side (which doubled the rate of a core on Zen 3), each byte
+ * once. Usually k is split between the threads, which ends in a barrier and the addition of the
+ * partial sums; with many columns and few k, or a batch, columns are split instead. Packing w in
+ * panels and software prefetch gained nothing where this was measured. */
 #include "simd.h"
 
 #include <string.h>
 
 enum {
     MAX_M = 4,
-    ROWS = 6, /* of w at once; a power of two, in a matrix as wide, would share cache sets */
+    ROWS = 6, /* of w at once: with y they fit the 8 ways of a cache set if all fall into one */
     BLOCK_FLOATS = 16384, /* sums that stay in the cache: m rows of them */
     MIN_K = 64,           /* of a thread, where k is split */
     SPLIT_COLUMNS = 1024, /* of a thread, where columns are */
@@ -63,14 +62,16 @@ struct strip {
     float *sum;
     int64_t sum_stride;
     int64_t columns;
-    bool first; /* start from zero */
+    int64_t apart; /* rows of w between those added at once */
+    bool first;    /* start from zero */
 };
 
 /* `rows` rows of w at once; m and rows are constants of each copy. */
 MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
     VF a[MAX_M][ROWS];
     MB_UNROLL for (int i = 0; i < m; i++) {
-        MB_UNROLL for (int r = 0; r < rows; r++) a[i][r] = vf_set1(s->a[i * s->a_stride + r]);
+        MB_UNROLL for (int r = 0; r < rows; r++) a[i][r] =
+            vf_set1(s->a[i * s->a_stride + r * s->apart]);
     }
     int64_t j = 0;
     for (; j + 2 * VW <= s->columns; j += 2 * VW) {
@@ -80,7 +81,7 @@ MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
                 s->first ? vf_zero() : vf_load(s->sum + i * s->sum_stride + j + v * VW);
         }
         MB_UNROLL for (int r = 0; r < rows; r++) {
-            const float *w = s->w + r * s->w_stride + j;
+            const float *w = s->w + r * s->apart * s->w_stride + j;
             MB_UNROLL for (int v = 0; v < 2; v++) {
                 const VF wv = vf_load(w + v * VW);
                 MB_UNROLL for (int i = 0; i < m; i++) sum[i][v] = vf_fma(a[i][r], wv, sum[i][v]);
@@ -97,7 +98,7 @@ MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
         MB_UNROLL for (int i = 0; i < m; i++) sum[i] =
             s->first ? vf_zero() : vf_load_part(s->sum + i * s->sum_stride + j, count);
         MB_UNROLL for (int r = 0; r < rows; r++) {
-            const VF wv = vf_load_part(s->w + r * s->w_stride + j, count);
+            const VF wv = vf_load_part(s->w + r * s->apart * s->w_stride + j, count);
             MB_UNROLL for (int i = 0; i < m; i++) sum[i] = vf_fma(a[i][r], wv, sum[i]);
         }
         MB_UNROLL for (int i = 0; i < m; i++)
@@ -106,11 +107,13 @@ MB_INLINE void add_rows(const struct strip *s, const int m, const int rows) {
 }
 
 MB_INLINE void add_strip_m(struct strip s, int64_t k, const int m) {
-    for (; k >= ROWS; k -= ROWS) {
+    s.apart = k / ROWS;
+    for (int64_t i = 0; i < s.apart; i++) {
         add_rows(&s, m, ROWS);
-        s.a += ROWS, s.w += ROWS * s.w_stride, s.first = false;
+        s.a++, s.w += s.w_stride, s.first = false;
     }
-    for (; k > 0; k--) {
+    s.a += (ROWS - 1) * s.apart, s.w += (ROWS - 1) * s.apart * s.w_stride;
+    for (int64_t i = ROWS * s.apart; i < k; i++) {
         add_rows(&s, m, 1);
         s.a++, s.w += s.w_stride, s.first = false;
     }
