@@ -55,8 +55,9 @@ struct mb_comparison {
     const char *a, *b; /* executors; the speed-up says how much faster a is than b */
     bool withheld;     /* no ratio: `reason` says why */
     const char *reason;
-    struct mb_interval speedup; /* latency of b / latency of a */
-    enum mb_verdict verdict;    /* of a against b */
+    struct mb_interval speedup;          /* latency of b / latency of a */
+    struct mb_interval throughput_ratio; /* throughput of a / throughput of b */
+    enum mb_verdict verdict;             /* of a against b */
 };
 
 struct mb_benchmark_result {

@@ -307,6 +307,9 @@ static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *ou
         out->withheld = false;
         out->speedup = mb_stats_paired_speedup(x->samples_ns, x->first_of_block, y->samples_ns,
                                                y->first_of_block, blocks, r->config->seed);
+        out->throughput_ratio =
+            mb_stats_paired_throughput(x->samples_ns, x->first_of_block, y->samples_ns,
+                                       y->first_of_block, blocks, r->config->seed);
         out->verdict = mb_stats_verdict(&out->speedup, MB_LEAST_EFFECT);
     }
 }
@@ -328,19 +331,24 @@ static enum mb_status conclude(struct race *r, struct mb_err *err) {
         if (e->n_samples && !e->latency_ns.n)
             return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
     }
-    bench->n_comparisons = n - 1;
-    bench->comparisons = mb_arena_calloc(&r->result->arena, n, sizeof *bench->comparisons);
+    bench->comparisons = mb_arena_calloc(&r->result->arena, 2 * n, sizeof *bench->comparisons);
     if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
     double fastest_ns = INFINITY;
+    size_t eager = 0; /* the first executor: no other is compared with torch-eager */
     for (size_t i = 1; i < n; i++) {
         const struct mb_executor_result *e = &bench->executors[i];
-        compare(r, 0, i, &bench->comparisons[i - 1]);
-        if (strcmp(e->name, "torch-eager") == 0) bench->against_eager = (int)i - 1;
+        compare(r, 0, i, &bench->comparisons[bench->n_comparisons++]);
+        if (strcmp(e->name, "torch-eager") == 0) {
+            eager = i;
+            bench->against_eager = (int)i - 1;
+        }
         if (is_torch(e->name) && e->valid && e->latency_ns.p50 < fastest_ns) {
             fastest_ns = e->latency_ns.p50;
             bench->against_fastest = (int)i - 1;
         }
     }
+    for (size_t i = 1; eager && i < n; i++)
+        if (i != eager) compare(r, i, eager, &bench->comparisons[bench->n_comparisons++]);
     return MB_OK;
 }
 

@@ -119,6 +119,57 @@ struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_
     return speedup;
 }
 
+/* Sum and number of the samples of some blocks. */
+struct total {
+    double sum;
+    size_t n;
+};
+
+static void add_block(struct total *total, const double *values, const size_t *first,
+                      size_t block) {
+    for (size_t i = first[block]; i < first[block + 1]; i++) total->sum += values[i];
+    total->n += first[block + 1] - first[block];
+}
+
+static double ratio_of_means(const struct total *a, const struct total *b) {
+    return b->sum / (double)b->n / (a->sum / (double)a->n);
+}
+
+struct mb_interval mb_stats_paired_throughput(const double *a, const size_t *first_a,
+                                              const double *b, const size_t *first_b,
+                                              size_t n_blocks, uint64_t seed) {
+    struct mb_interval ratio = {(double)NAN, (double)NAN, (double)NAN};
+    struct total all_a = {0, 0}, all_b = {0, 0};
+    struct total *blocks = calloc(n_blocks, 2 * sizeof *blocks);
+    double *ratios = malloc(N_RESAMPLES * sizeof *ratios);
+    if (!blocks || !ratios) goto out;
+    for (size_t i = 0; i < n_blocks; i++) {
+        add_block(&blocks[2 * i], a, first_a, i);
+        add_block(&blocks[2 * i + 1], b, first_b, i);
+        add_block(&all_a, a, first_a, i);
+        add_block(&all_b, b, first_b, i);
+    }
+    for (size_t r = 0; r < N_RESAMPLES; r++) {
+        struct total sum_a = {0, 0}, sum_b = {0, 0};
+        for (size_t i = 0; i < n_blocks; i++) {
+            size_t block = mb_random_below(seed, r, i, (uint32_t)n_blocks);
+            sum_a.sum += blocks[2 * block].sum;
+            sum_a.n += blocks[2 * block].n;
+            sum_b.sum += blocks[2 * block + 1].sum;
+            sum_b.n += blocks[2 * block + 1].n;
+        }
+        ratios[r] = ratio_of_means(&sum_a, &sum_b);
+    }
+    qsort(ratios, N_RESAMPLES, sizeof *ratios, compare_doubles);
+    ratio.value = ratio_of_means(&all_a, &all_b);
+    ratio.low = mb_stats_quantile_sorted(ratios, N_RESAMPLES, 0.025);
+    ratio.high = mb_stats_quantile_sorted(ratios, N_RESAMPLES, 0.975);
+out:
+    free(blocks);
+    free(ratios);
+    return ratio;
+}
+
 enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least) {
     if (speedup->low > 1 + least) return MB_FAST;
     if (speedup->high < 1 - least) return MB_SLOW;

@@ -31,6 +31,12 @@ double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
 struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_a, const double *b,
                                            const size_t *first_b, size_t n_blocks, uint64_t seed);
 
+/* Throughput of a over that of b from the same blocks: value = mean of b's samples / mean of a's,
+ * so that it agrees with the two means; the interval resamples blocks, both sides' together. */
+struct mb_interval mb_stats_paired_throughput(const double *a, const size_t *first_a,
+                                              const double *b, const size_t *first_b,
+                                              size_t n_blocks, uint64_t seed);
+
 /* The smallest relative difference that matters, unless the user says otherwise. */
 #define MB_LEAST_EFFECT 0.02
 

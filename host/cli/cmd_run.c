@@ -352,7 +352,11 @@ static int check_writable(const struct options *o) {
                             "with --json FILE",
                             strerror(errno));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!names[i]) continue;
+        /* opening a pipe only to close it again would tell its reader that all is said */
+        struct stat info;
+        if (!names[i] ||
+            (stat(names[i], &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
+            continue;
         if (mb_outfile_open(names[i], &file, &err) != MB_OK)
             return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
         mb_outfile_discard(file);

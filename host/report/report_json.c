@@ -211,6 +211,9 @@ static json_t *comparison(const struct mb_comparison *c, bool *failed) {
     put(o, "speedup", ratio ? number(c->speedup.value) : json_null());
     put(o, "ci_low", ratio ? number(c->speedup.low) : json_null());
     put(o, "ci_high", ratio ? number(c->speedup.high) : json_null());
+    put(o, "throughput_ratio", ratio ? number(c->throughput_ratio.value) : json_null());
+    put(o, "throughput_ci_low", ratio ? number(c->throughput_ratio.low) : json_null());
+    put(o, "throughput_ci_high", ratio ? number(c->throughput_ratio.high) : json_null());
     put(o, "verdict", ratio ? string(mb_verdict_name(c->verdict)) : json_null());
     put(o, "withheld_reason", ratio ? json_null() : string(c->reason ? c->reason : "no ratio"));
     return o.json;
@@ -238,11 +241,10 @@ static json_t *benchmark(const struct mb_benchmark_result *b, bool *failed) {
     put(o, "params", text_or_null(b->params_text));
     put(o, "pytorch", side(b, MB_REPORT_PYTORCH, failed));
     put(o, "mind", side(b, MB_REPORT_MIND, failed));
-    /* One stream of batches: throughput is the inverse of latency, and so is the advantage. */
     put(o, "latency_speedup",
         mb_view_has_ratio(eager) ? number(eager->speedup.value) : json_null());
     put(o, "throughput_advantage",
-        mb_view_has_ratio(eager) ? number(eager->speedup.value) : json_null());
+        mb_view_has_ratio(eager) ? number(eager->throughput_ratio.value) : json_null());
     put(o, "fastest_pytorch", fastest ? string(fastest->b) : json_null());
     for (size_t i = 0; i < b->n_executors; i++)
         put_named(executors, b->executors[i].name, executor(b, &b->executors[i], failed));

@@ -168,11 +168,14 @@ static bool problem(const struct mb_executor_result *e, char *buf, size_t size) 
     return true;
 }
 
-static struct cell ratio_cell(const struct page *page, const struct mb_comparison *c, char *buf,
-                              size_t size) {
+enum ratio { SPEEDUP, THROUGHPUT };
+
+static struct cell ratio_cell(const struct page *page, const struct mb_comparison *c,
+                              enum ratio ratio, char *buf, size_t size) {
     if (mb_view_has_ratio(c)) {
-        mb_view_ratio(buf, size, &c->speedup, page->times);
-        return (struct cell){buf, verdict_color(c->verdict)};
+        mb_view_ratio(buf, size, ratio == SPEEDUP ? &c->speedup : &c->throughput_ratio,
+                      page->times);
+        return (struct cell){buf, ratio == SPEEDUP ? verdict_color(c->verdict) : PLAIN};
     }
     snprintf(buf, size, "n/a: %s", c && c->reason ? c->reason : "not compared");
     return (struct cell){buf, PLAIN};
@@ -226,7 +229,8 @@ static void put_headline(const struct page *page, const struct mb_result *result
                 mb_view_rate(text[s], sizeof text[s], mb_view_throughput(b, e));
             cells[s + 1] = (struct cell){text[s], no_number && e && e->measured ? RED : PLAIN};
         }
-        cells[3] = ratio_cell(page, mb_view_headline(b, b->against_eager), text[2], sizeof text[2]);
+        cells[3] = ratio_cell(page, mb_view_headline(b, b->against_eager),
+                              latency ? SPEEDUP : THROUGHPUT, text[2], sizeof text[2]);
         put_row(page, columns, 4, cells, no_number ? 3 : 4);
     }
 }
@@ -287,7 +291,7 @@ static void put_fastest(const struct page *page, const struct mb_result *result)
         if (!no_number) mb_view_time(text[1], sizeof text[1], rival->latency_ns.p50);
         cells[2] = (struct cell){rival->name, PLAIN};
         cells[3] = (struct cell){text[1], no_number ? RED : PLAIN};
-        cells[4] = ratio_cell(page, c, text[2], sizeof text[2]);
+        cells[4] = ratio_cell(page, c, SPEEDUP, text[2], sizeof text[2]);
         if (mb_view_has_ratio(c))
             cells[5] = (struct cell){mb_verdict_name(c->verdict), verdict_color(c->verdict)};
         put_row(page, columns, 6, cells, no_number ? 4 : mb_view_has_ratio(c) ? 6 : 5);
@@ -456,8 +460,9 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     put_prose(&page, 0, PLAIN,
               "Total time and break-even: not measured: each start-up phase is timed once.");
     put_prose(&page, 0, PLAIN,
-              "PyTorch is %s. Latency: median. Throughput: batch / mean latency. Ratios: paired "
-              "blocks, median [95%% bootstrap interval]; above 1, MIND is faster. eager: FAST, "
+              "PyTorch is %s. Latency: median; its ratio: median over paired blocks. Throughput: "
+              "batch / mean latency; its ratio: of the two means. [95%% bootstrap interval over "
+              "blocks]; above 1, MIND is faster. eager: FAST, "
               "SLOW, SAME or AMBG (not decided) against %s.",
               MB_REPORT_PYTORCH, MB_REPORT_PYTORCH);
     put_prose(&page, 0, PLAIN, "Device %s%s%s%s, %d thread%s, %s, seed %llu.", result->device,

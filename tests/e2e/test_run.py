@@ -22,7 +22,11 @@ def test_race_with_a_plugin(fake):
         assert min(row["samples_us"]) > 0
     for c in bench["comparisons"]:
         assert c["ci_low"] <= c["speedup"] <= c["ci_high"]
-    assert bench["latency_speedup"] == pytest.approx(bench["comparisons"][0]["speedup"])
+    pairs = [(c["a"], c["b"]) for c in bench["comparisons"]]
+    assert pairs == [("mind", "torch-eager"), ("mind", "torch-jit"), ("torch-jit", "torch-eager")]
+    assert bench["latency_speedup"] == bench["comparisons"][0]["speedup"]
+    assert bench["throughput_advantage"] == pytest.approx(
+        bench["mind"]["throughput_samples_per_sec"] / bench["pytorch"]["throughput_samples_per_sec"])
     assert "INFERENCE SPEED COMPARISON: MIND vs PyTorch" in done.stdout
     for name in ("mind", "torch-eager", "torch-jit"):
         assert not re.search(rf"{name} +not measured", done.stdout)

@@ -66,8 +66,11 @@ static void fixture_unmeasured(struct mb_executor_result *e, const char *name, c
 
 static struct mb_comparison fixture_ratio(const char *a, const char *b, double value, double low,
                                           double high, enum mb_verdict verdict) {
-    return (struct mb_comparison){
-        .a = a, .b = b, .speedup = {value, low, high}, .verdict = verdict};
+    return (struct mb_comparison){.a = a,
+                                  .b = b,
+                                  .speedup = {value, low, high},
+                                  .throughput_ratio = {value + 0.01, low - 0.01, high + 0.02},
+                                  .verdict = verdict};
 }
 
 /* `f` outlives every use of f->result. */

@@ -116,6 +116,21 @@ static void blocks_may_differ_in_size(void **state) {
     near(s.high, 3);
 }
 
+/* One block of a is twice as slow: the mean sees it, and so must its ratio and interval. */
+static void throughput_ratio_is_that_of_the_means(void **state) {
+    const double a[] = {1, 1, 1, 1, 2, 2}, b[] = {3, 3, 3, 3, 3, 3};
+    const size_t first[] = {0, 2, 4, 6};
+    (void)state;
+    struct mb_interval r = mb_stats_paired_throughput(a, first, b, first, 3, 1);
+    near(r.value, 3 / (8.0 / 6));
+    near(r.low, 1.5);
+    near(r.high, 3);
+    r = mb_stats_paired_throughput(b, first, b, first, 3, 1);
+    near(r.value, 1);
+    near(r.low, 1);
+    near(r.high, 1);
+}
+
 static void verdicts_follow_the_interval(void **state) {
     (void)state;
     assert_int_equal(mb_stats_verdict(&(struct mb_interval){1.1, 1.05, 1.2}, 0.02), MB_FAST);
@@ -135,6 +150,7 @@ int main(void) {
         cmocka_unit_test(equal_seeds_give_equal_intervals),
         cmocka_unit_test(paired_speedup_cancels_drift),
         cmocka_unit_test(blocks_may_differ_in_size),
+        cmocka_unit_test(throughput_ratio_is_that_of_the_means),
         cmocka_unit_test(verdicts_follow_the_interval),
     };
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
