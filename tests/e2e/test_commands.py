@@ -2,9 +2,10 @@
 
 import json
 
+import jsonschema
 import pytest
 
-from conftest import WORKLOADS, one_error
+from conftest import SCHEMA, SOURCE, WORKLOADS, one_error
 
 NAMES = ["large_matmul_4096", "mlp_batch32", "conv2d_inference"]
 
@@ -90,3 +91,10 @@ def test_help(bare, command):
 def test_version(bare):
     assert bare("--version").stdout.startswith("mindbench 0.")
     assert bare().returncode == 4
+
+
+def test_kept_results_fit_the_schema():
+    kept = list((SOURCE / "results").glob("*/*.json"))
+    assert kept
+    for path in kept:
+        jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
