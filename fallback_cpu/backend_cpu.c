@@ -1,7 +1,7 @@
 #include "backend_cpu.h"
 
 #include "cpu_isa.h"
-#include "plan.h"
+#include "exec.h"
 #include "threads.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ struct mb_ctx {
     int n_threads;
     enum mb_isa isa;
     const struct mb_program *program;
-    struct mb_plan *plan;
+    struct mb_cpu_exec *exec;
     const void **inputs; /* room for the addresses of one launch */
     void **outputs;
     uint32_t n_inputs;
@@ -87,10 +87,10 @@ static enum mb_status cpu_open(const struct mb_open_config *config, struct mb_ct
 }
 
 static void forget_program(struct mb_ctx *ctx) {
-    mb_plan_free(ctx->plan);
+    mb_cpu_exec_free(ctx->exec);
     mb_allocator.release(ctx->inputs);
     mb_allocator.release(ctx->outputs);
-    ctx->plan = NULL;
+    ctx->exec = NULL;
     ctx->inputs = NULL;
     ctx->outputs = NULL;
 }
@@ -161,19 +161,19 @@ static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *prog
         st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory");
         goto out;
     }
-    MB_TRY(mb_plan_new(program, ctx->n_threads, ctx->isa, &ctx->plan, err));
+    MB_TRY(mb_cpu_exec_new(program, ctx->n_threads, ctx->isa, &ctx->exec, err));
 out:
     if (st != MB_OK) forget_program(ctx);
     return st;
 }
 
 static enum mb_status check_planned(const struct mb_ctx *ctx, struct mb_err *err) {
-    return ctx->plan ? MB_OK : mb_fail(err, MB_E_INVALID, "cpu: no program was planned");
+    return ctx->exec ? MB_OK : mb_fail(err, MB_E_INVALID, "cpu: no program was planned");
 }
 
 static enum mb_status cpu_load(struct mb_ctx *ctx, const void *const *weights, struct mb_err *err) {
     enum mb_status st = check_planned(ctx, err);
-    return st == MB_OK ? mb_plan_load(ctx->plan, weights, err) : st;
+    return st == MB_OK ? mb_cpu_exec_load(ctx->exec, weights, err) : st;
 }
 
 static enum mb_status cpu_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
@@ -182,7 +182,7 @@ static enum mb_status cpu_launch(struct mb_ctx *ctx, struct mb_buf *const *input
     if (st != MB_OK) return st;
     for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->inputs[i] = inputs[i]->data;
     for (uint32_t i = 0; i < ctx->program->n_outputs; i++) ctx->outputs[i] = outputs[i]->data;
-    return mb_plan_run(ctx->plan, ctx->inputs, ctx->outputs, err);
+    return mb_cpu_exec_run(ctx->exec, ctx->inputs, ctx->outputs, err);
 }
 
 /* A launch has finished when it returns. */
@@ -203,8 +203,8 @@ static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *ou
 }
 
 static void cpu_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
-    if (ctx->plan)
-        mb_plan_text(ctx->plan, buf, size);
+    if (ctx->exec)
+        mb_cpu_exec_text(ctx->exec, buf, size);
     else if (size > 0)
         buf[0] = '\0';
 }

@@ -1,14 +1,15 @@
 /* The memory plan: one block that lives as long as the plan (constants, packed weights) and one
  * whose parts are used again from step to step (values between steps, scratch). */
-#include "plan_types.h"
+#include "plan_place.h"
 
 #include <string.h>
 
-enum { ALIGN = 64 };
+/* Wide enough for the vector loads of every device. */
+enum { ALIGN = 256 };
 
 static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
-static struct mb_value *root_of(const struct mb_plan *plan, uint32_t node) {
+static struct mb_place_of *root_of(const struct mb_plan *plan, uint32_t node) {
     return &plan->values[plan->values[node].root];
 }
 
@@ -16,7 +17,7 @@ static struct mb_value *root_of(const struct mb_plan *plan, uint32_t node) {
 
 static void note_read(struct mb_plan *plan, uint32_t node, uint32_t step) {
     if (node == MB_NO_NODE) return;
-    struct mb_value *value = root_of(plan, node);
+    struct mb_place_of *value = root_of(plan, node);
     value->read_by_run = true;
     value->last_step = step;
 }
@@ -26,11 +27,11 @@ static void note_steps(struct mb_plan *plan) {
     for (uint32_t i = 0; i < plan->run.count; i++) {
         const struct mb_step *step = &plan->run.steps[i];
         note_read(plan, step->x, i);
-        if (!step->kernel || step->packs_in_run) {
+        if (!step->choice.kernel || step->packs_in_run) {
             note_read(plan, step->w, i);
             note_read(plan, step->bias, i);
         }
-        struct mb_value *y = root_of(plan, step->node);
+        struct mb_place_of *y = root_of(plan, step->node);
         if (step->is_copy) continue;
         y->first_step = i;
         if (y->last_step == MB_NO_STEP) y->last_step = i;
@@ -38,8 +39,8 @@ static void note_steps(struct mb_plan *plan) {
 }
 
 static size_t persist(struct mb_plan *plan, size_t bytes) {
-    const size_t offset = plan->persist.bytes;
-    plan->persist.bytes += aligned(bytes);
+    const size_t offset = plan->persist_bytes;
+    plan->persist_bytes += aligned(bytes);
     return offset;
 }
 
@@ -47,7 +48,7 @@ static void place_outside_work(struct mb_plan *plan) {
     uint32_t n_inputs = 0;
     for (uint32_t i = 0; i < plan->program->n_params; i++) {
         const struct mb_param *param = &plan->program->params[i];
-        struct mb_value *value = &plan->values[param->node];
+        struct mb_place_of *value = &plan->values[param->node];
         if (param->role == MB_INPUT) {
             value->place = MB_PLACE_INPUT;
             value->index = n_inputs++;
@@ -58,7 +59,7 @@ static void place_outside_work(struct mb_plan *plan) {
         }
     }
     for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
-        struct mb_value *value = &plan->values[i];
+        struct mb_place_of *value = &plan->values[i];
         if (plan->program->nodes[i].op == MB_OP_DENSE) value->place = MB_PLACE_DENSE;
         if (!value->computed || !value->constant) continue;
         value->place = MB_PLACE_PERSIST;
@@ -66,8 +67,8 @@ static void place_outside_work(struct mb_plan *plan) {
     }
     for (uint32_t i = 0; i < plan->run.count; i++) {
         struct mb_step *step = &plan->run.steps[i];
-        if (step->kernel && !step->packs_in_run)
-            step->packed_offset = persist(plan, step->packed_bytes);
+        if (step->choice.kernel && !step->packs_in_run)
+            step->packed_offset = persist(plan, step->choice.packed_bytes);
     }
 }
 
@@ -106,18 +107,19 @@ static size_t place(struct layout *layout, size_t bytes, uint32_t first, uint32_
 static void place_in_work(struct mb_plan *plan, struct layout *layout) {
     for (uint32_t i = 0; i < plan->run.count; i++) {
         struct mb_step *step = &plan->run.steps[i];
-        struct mb_value *y = root_of(plan, step->node);
+        struct mb_place_of *y = root_of(plan, step->node);
         if (!step->is_copy && y->place == MB_PLACE_NONE) {
             y->place = MB_PLACE_WORK;
             y->offset = place(layout, y->bytes, y->first_step, y->last_step);
         }
-        if (step->kernel && step->packs_in_run)
-            step->packed_offset = place(layout, step->packed_bytes, i, i);
-        if (step->scratch_bytes) step->scratch_offset = place(layout, step->scratch_bytes, i, i);
+        if (step->choice.kernel && step->packs_in_run)
+            step->packed_offset = place(layout, step->choice.packed_bytes, i, i);
+        if (step->choice.scratch_bytes)
+            step->scratch_offset = place(layout, step->choice.scratch_bytes, i, i);
     }
     for (uint32_t i = 0; i < layout->count; i++) {
         const size_t end = layout->pieces[i].offset + layout->pieces[i].bytes;
-        if (end > plan->work.bytes) plan->work.bytes = end;
+        if (end > plan->work_bytes) plan->work_bytes = end;
     }
 }
 
@@ -126,33 +128,20 @@ static void place_load_steps(struct mb_plan *plan) {
     for (uint32_t i = 0; i < plan->load.count; i++) {
         struct mb_step *step = &plan->load.steps[i];
         step->packed_offset = 0;
-        step->scratch_offset = aligned(step->packed_bytes);
-        const size_t end = step->scratch_offset + aligned(step->scratch_bytes);
-        if (end > plan->work.bytes) plan->work.bytes = end;
+        step->scratch_offset = aligned(step->choice.packed_bytes);
+        const size_t end = step->scratch_offset + aligned(step->choice.scratch_bytes);
+        if (end > plan->work_bytes) plan->work_bytes = end;
     }
 }
 
-static enum mb_status reserve(struct mb_block *block, struct mb_err *err) {
-    block->memory = mb_allocator.alloc(block->bytes + ALIGN);
-    if (!block->memory)
-        return mb_fail(err, MB_E_NOMEM, "cpu: out of memory: %zu bytes", block->bytes + ALIGN);
-    block->base = (char *)aligned((uintptr_t)block->memory);
-    return MB_OK;
-}
-
 enum mb_status mb_plan_place(struct mb_plan *plan, struct mb_err *err) {
-    enum mb_status st = MB_OK;
     struct layout layout = {
         mb_arena_calloc(&plan->arena, 3 * (size_t)plan->run.count, sizeof *layout.pieces), 0};
     if (!layout.pieces)
-        return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan of %u steps",
-                       plan->run.count);
+        return mb_fail(err, MB_E_NOMEM, "out of memory for a plan of %u steps", plan->run.count);
     note_steps(plan);
     place_outside_work(plan);
     place_in_work(plan, &layout);
     place_load_steps(plan);
-    MB_TRY(reserve(&plan->persist, err));
-    MB_TRY(reserve(&plan->work, err));
-out:
-    return st;
+    return MB_OK;
 }

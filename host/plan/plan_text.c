@@ -1,7 +1,5 @@
 /* A plan for people. */
-#include "plan_types.h"
-
-#include "cpu_isa.h"
+#include "plan.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,14 +41,15 @@ static void put_conv2d(struct text *text, const struct mb_conv2d_desc *d) {
 }
 
 static void put_kernel_step(struct text *text, const struct mb_step *step) {
-    put(text, "%s: ", step->kernel->name);
-    if (step->kernel->kind == MB_STEP_CONV2D)
+    put(text, "%s: ", step->choice.name);
+    if (step->kind == MB_STEP_CONV2D)
         put_conv2d(text, &step->desc.conv2d);
     else
         put_matmul(text, &step->desc.matmul);
     if (step->packs_in_run) put(text, ", packs weights in each run");
-    put(text, "; est. %.1f us", step->cost_ns / 1e3);
-    if (step->runner_up) put(text, ", %s %.1f us", step->runner_up->name, step->runner_up_ns / 1e3);
+    put(text, "; est. %.1f us", step->choice.cost_ns / 1e3);
+    if (step->choice.runner_up)
+        put(text, ", %s %.1f us", step->choice.runner_up, step->choice.runner_up_ns / 1e3);
 }
 
 static void put_list(struct text *text, const struct mb_plan *plan, const char *title,
@@ -60,7 +59,7 @@ static void put_list(struct text *text, const struct mb_plan *plan, const char *
         const struct mb_step *step = &list->steps[i];
         const struct mb_node *node = &plan->program->nodes[step->node];
         put(text, "%s %u: %%%u = ", title, i, node->id);
-        if (step->kernel)
+        if (step->choice.kernel)
             put_kernel_step(text, step);
         else if (step->is_copy)
             put(text, "copy to output %u", step->output);
@@ -75,9 +74,8 @@ void mb_plan_text(const struct mb_plan *plan, char *buf, size_t size) {
     struct text text = {buf, size};
     if (size == 0) return;
     buf[0] = '\0';
-    put(&text, "cpu, %d threads, %s\n", plan->n_threads, mb_isa_name(plan->isa));
     put_list(&text, plan, "load", &plan->load);
     put_list(&text, plan, "step", &plan->run);
     put(&text, "memory: %zu bytes of constants and packed weights, %zu bytes of work space\n",
-        plan->persist.bytes, plan->work.bytes);
+        plan->persist_bytes, plan->work_bytes);
 }

@@ -1,7 +1,7 @@
 /* Program to steps: what is constant, what is fused, which kernel. Memory is plan_memory.c's. */
 #include "plan.h"
 
-#include "plan_types.h"
+#include "plan_place.h"
 
 #include <string.h>
 
@@ -27,7 +27,7 @@ static bool is_constant(const struct mb_plan *plan, const struct mb_node *node) 
     return true;
 }
 
-static void note_use(struct mb_value *value, uint32_t user) {
+static void note_use(struct mb_place_of *value, uint32_t user) {
     value->live = true;
     value->n_uses++;
     value->user = user;
@@ -35,7 +35,7 @@ static void note_use(struct mb_value *value, uint32_t user) {
 
 static void find_values(struct mb_plan *plan) {
     const struct mb_program *p = plan->program;
-    struct mb_value *values = plan->values;
+    struct mb_place_of *values = plan->values;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
         const struct mb_node *node = &p->nodes[i];
         values[i].root = node->op == MB_OP_RESHAPE ? values[node->operand[0]].root : i;
@@ -137,7 +137,7 @@ static int32_t bias_axis(const struct mb_plan *plan, const struct mb_node *head)
 
 /* The node that alone reads `i`, or MB_NO_NODE. */
 static uint32_t only_user(const struct mb_plan *plan, uint32_t i) {
-    const struct mb_value *v = &plan->values[i];
+    const struct mb_place_of *v = &plan->values[i];
     return v->n_uses == 1 ? v->user : MB_NO_NODE;
 }
 
@@ -198,42 +198,24 @@ static void fuse(struct mb_plan *plan, struct mb_step *step) {
 
 /* ---- kernels ---- */
 
-static void choose_kernel(const struct mb_plan *plan, struct mb_step *step,
-                          enum mb_step_kind kind) {
-    for (size_t i = 0; i < mb_cpu_n_kernels; i++) {
-        const struct mb_cpu_kernel *kernel = mb_cpu_kernels[i];
-        if (kernel->kind != kind || kernel->isa > plan->isa ||
-            !kernel->supports(&step->desc, plan->n_threads))
-            continue;
-        const double cost = kernel->cost(&step->desc, plan->n_threads);
-        if (!step->kernel || cost < step->cost_ns) {
-            step->runner_up = step->kernel;
-            step->runner_up_ns = step->cost_ns;
-            step->kernel = kernel;
-            step->cost_ns = cost;
-        } else if (!step->runner_up || cost < step->runner_up_ns) {
-            step->runner_up = kernel;
-            step->runner_up_ns = cost;
-        }
-    }
-}
-
 /* A kernel step headed by node i; false where no kernel can be used. */
-static bool kernel_step(struct mb_plan *plan, uint32_t i, struct mb_step *step) {
+static bool kernel_step(struct mb_plan *plan, const struct mb_plan_device *device, uint32_t i,
+                        struct mb_step *step) {
     const struct mb_node *head = node_at(plan, i);
     if (head->type.dtype != MB_F32 || (head->op != MB_OP_MATMUL && head->op != MB_OP_CONV2D))
         return false;
-    *step = (struct mb_step){
-        .node = i, .head = i, .x = head->operand[0], .w = head->operand[1], .bias = MB_NO_NODE};
+    *step = (struct mb_step){.kind = head->op == MB_OP_CONV2D ? MB_STEP_CONV2D : MB_STEP_MATMUL,
+                             .node = i,
+                             .head = i,
+                             .x = head->operand[0],
+                             .w = head->operand[1],
+                             .bias = MB_NO_NODE};
     if (head->op == MB_OP_CONV2D)
         describe_conv2d(plan, head, &step->desc.conv2d);
     else if (!describe_matmul(plan, head, &step->desc.matmul))
         return false;
     fuse(plan, step);
-    choose_kernel(plan, step, head->op == MB_OP_CONV2D ? MB_STEP_CONV2D : MB_STEP_MATMUL);
-    if (!step->kernel) return false;
-    step->packed_bytes = step->kernel->packed_bytes(&step->desc, plan->n_threads);
-    step->scratch_bytes = step->kernel->scratch_bytes(&step->desc, plan->n_threads);
+    if (!device->choose(device->self, step->kind, &step->desc, &step->choice)) return false;
     step->packs_in_run = plan->values[step->node].constant || !plan->values[step->w].constant;
     return true;
 }
@@ -245,12 +227,13 @@ static void append(struct mb_plan *plan, struct mb_step_list *list, const struct
     if (!step->is_copy) plan->values[step->node].computed = true;
 }
 
-static struct mb_step generic_step(const struct mb_plan *plan, uint32_t i) {
+static enum mb_dtype operand_dtype(const struct mb_plan *plan, const struct mb_node *node) {
+    return node->n_operands ? node_at(plan, node->operand[0])->type.dtype : node->type.dtype;
+}
+
+static struct mb_step operation_step(const struct mb_plan *plan, uint32_t i) {
     const struct mb_node *node = node_at(plan, i);
-    const enum mb_dtype dtype =
-        node->n_operands ? node_at(plan, node->operand[0])->type.dtype : node->type.dtype;
-    return (struct mb_step){.generic = mb_generic_find(node->op, dtype),
-                            .node = i,
+    return (struct mb_step){.node = i,
                             .head = MB_NO_NODE,
                             .x = node->n_operands > 0 ? node->operand[0] : MB_NO_NODE,
                             .w = node->n_operands > 1 ? node->operand[1] : MB_NO_NODE,
@@ -259,17 +242,17 @@ static struct mb_step generic_step(const struct mb_plan *plan, uint32_t i) {
 
 /* Steps in the order of the last node that each computes. A fused chain is found at its head, which
  * comes first; its step waits in `pending` until its last node. */
-static enum mb_status make_steps(struct mb_plan *plan, struct mb_step *pending,
-                                 struct mb_err *err) {
+static enum mb_status make_steps(struct mb_plan *plan, const struct mb_plan_device *device,
+                                 struct mb_step *pending, struct mb_err *err) {
     for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
         const struct mb_node *node = node_at(plan, i);
-        struct mb_value *value = &plan->values[i];
+        struct mb_place_of *value = &plan->values[i];
         struct mb_step_list *list = value->constant ? &plan->load : &plan->run;
         struct mb_step step;
         if (!value->live || node->op == MB_OP_PARAM || node->op == MB_OP_DENSE ||
             node->op == MB_OP_RESHAPE)
             continue;
-        if (kernel_step(plan, i, &step)) {
+        if (kernel_step(plan, device, i, &step)) {
             for (uint32_t inner = i; inner != step.node; inner = plan->values[inner].user)
                 plan->values[inner].absorbed_by = step.node;
             plan->values[step.node].head = i;
@@ -280,10 +263,10 @@ static enum mb_status make_steps(struct mb_plan *plan, struct mb_step *pending,
             append(plan, list, &pending[value->head]);
             continue;
         }
-        step = generic_step(plan, i);
-        if (!step.generic)
-            return mb_fail(err, MB_E_UNSUPPORTED, "cpu: %%%u = %s: not for %s", node->id,
-                           mb_op_info(node->op)->name, mb_dtype_name(node->type.dtype));
+        if (!device->has_operation(device->self, node->op, operand_dtype(plan, node)))
+            return mb_fail(err, MB_E_UNSUPPORTED, "%s: %%%u = %s: not for %s", device->name,
+                           node->id, mb_op_info(node->op)->name, mb_dtype_name(node->type.dtype));
+        step = operation_step(plan, i);
         append(plan, list, &step);
     }
     return MB_OK;
@@ -295,63 +278,60 @@ static void make_outputs(struct mb_plan *plan) {
     const struct mb_program *p = plan->program;
     for (uint32_t i = 0; i < p->n_outputs; i++) {
         const uint32_t root = plan->values[p->outputs[i]].root;
-        struct mb_value *value = &plan->values[root];
+        struct mb_place_of *value = &plan->values[root];
         if (value->computed && !value->constant && value->place == MB_PLACE_NONE) {
             value->place = MB_PLACE_OUTPUT;
             value->index = i;
             continue;
         }
-        const struct mb_step copy = {
-            .generic = mb_generic_find(MB_OP_RESHAPE, node_at(plan, root)->type.dtype),
-            .node = root,
-            .head = MB_NO_NODE,
-            .x = root,
-            .w = MB_NO_NODE,
-            .bias = MB_NO_NODE,
-            .is_copy = true,
-            .output = i};
+        const struct mb_step copy = {.node = root,
+                                     .head = MB_NO_NODE,
+                                     .x = root,
+                                     .w = MB_NO_NODE,
+                                     .bias = MB_NO_NODE,
+                                     .is_copy = true,
+                                     .output = i};
         append(plan, &plan->run, &copy);
     }
 }
 
 /* Sizes are multiplied by paddings and thread counts further on, none above 2^20 in all. */
-static enum mb_status check_sizes(const struct mb_plan *plan, struct mb_err *err) {
+static enum mb_status check_sizes(const struct mb_plan *plan, const char *device,
+                                  struct mb_err *err) {
     static const size_t limit = (size_t)1 << 42;
     for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
         size_t bytes;
         const struct mb_node *node = node_at(plan, i);
         if (!mb_type_bytes(&node->type, &bytes) || bytes > limit)
-            return mb_fail(err, MB_E_NOMEM, "cpu: %%%u = %s is larger than 4 TiB", node->id,
+            return mb_fail(err, MB_E_NOMEM, "%s: %%%u = %s is larger than 4 TiB", device, node->id,
                            mb_op_info(node->op)->name);
         plan->values[i].bytes = bytes;
     }
     return MB_OK;
 }
 
-enum mb_status mb_plan_new(const struct mb_program *program, int n_threads, enum mb_isa isa,
+enum mb_status mb_plan_new(const struct mb_program *program, const struct mb_plan_device *device,
                            struct mb_plan **out, struct mb_err *err) {
     enum mb_status st = MB_OK;
     const uint32_t n = program->n_nodes;
     struct mb_step *pending;
     struct mb_plan *plan = mb_allocator.alloc(sizeof *plan);
-    if (!plan) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
+    if (!plan) return mb_fail(err, MB_E_NOMEM, "%s: out of memory for a plan", device->name);
     memset(plan, 0, sizeof *plan);
     mb_arena_init(&plan->arena);
     plan->program = program;
-    plan->n_threads = n_threads;
-    plan->isa = isa;
     plan->values = mb_arena_calloc(&plan->arena, n, sizeof *plan->values);
     plan->load.steps = mb_arena_calloc(&plan->arena, n, sizeof *plan->load.steps);
     plan->run.steps =
         mb_arena_calloc(&plan->arena, (size_t)n + program->n_outputs, sizeof *plan->run.steps);
     pending = mb_arena_calloc(&plan->arena, n, sizeof *pending);
     if (plan->arena.failed) {
-        st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan of %u nodes", n);
+        st = mb_fail(err, MB_E_NOMEM, "%s: out of memory for a plan of %u nodes", device->name, n);
         goto out;
     }
-    MB_TRY(check_sizes(plan, err));
+    MB_TRY(check_sizes(plan, device->name, err));
     find_values(plan);
-    MB_TRY(make_steps(plan, pending, err));
+    MB_TRY(make_steps(plan, device, pending, err));
     make_outputs(plan);
     MB_TRY(mb_plan_place(plan, err));
     *out = plan;
@@ -363,8 +343,6 @@ out:
 
 void mb_plan_free(struct mb_plan *plan) {
     if (!plan) return;
-    mb_allocator.release(plan->persist.memory);
-    mb_allocator.release(plan->work.memory);
     mb_arena_free(&plan->arena);
     mb_allocator.release(plan);
 }

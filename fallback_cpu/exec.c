@@ -1,0 +1,243 @@
+#include "exec.h"
+
+#include "cpu_isa.h"
+#include "generic.h"
+#include "kernel.h"
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+struct block {
+    void *memory; /* what the allocator gave */
+    char *base;   /* aligned */
+};
+
+struct mb_cpu_exec {
+    int n_threads;
+    enum mb_isa isa;
+    struct mb_plan *plan;
+    struct block persist, work;
+    bool divided_by_zero;
+    bool loaded;
+
+    /* Of the call in progress. */
+    const void *const *weights;
+    const void *const *inputs;
+    void *const *outputs;
+};
+
+/* ---- what the planner asks ---- */
+
+static bool choose(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                   struct mb_kernel_choice *out) {
+    const struct mb_cpu_exec *exec = self;
+    *out = (struct mb_kernel_choice){0};
+    for (size_t i = 0; i < mb_cpu_n_kernels; i++) {
+        const struct mb_cpu_kernel *kernel = mb_cpu_kernels[i];
+        if (kernel->kind != kind || kernel->isa > exec->isa ||
+            !kernel->supports(desc, exec->n_threads))
+            continue;
+        const double cost = kernel->cost(desc, exec->n_threads);
+        if (!out->kernel || cost < out->cost_ns) {
+            *out = (struct mb_kernel_choice){.kernel = kernel,
+                                             .name = kernel->name,
+                                             .cost_ns = cost,
+                                             .runner_up = out->name,
+                                             .runner_up_ns = out->cost_ns};
+        } else if (!out->runner_up || cost < out->runner_up_ns) {
+            out->runner_up = kernel->name;
+            out->runner_up_ns = cost;
+        }
+    }
+    const struct mb_cpu_kernel *best = out->kernel;
+    if (!best) return false;
+    out->packed_bytes = best->packed_bytes(desc, exec->n_threads);
+    out->scratch_bytes = best->scratch_bytes(desc, exec->n_threads);
+    return true;
+}
+
+static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
+    (void)self;
+    return mb_generic_find(op, dtype) != NULL;
+}
+
+/* ---- where a value is during this call ---- */
+
+static void *address(const struct mb_cpu_exec *exec, uint32_t node) {
+    const struct mb_plan *plan = exec->plan;
+    const uint32_t root = plan->values[node].root;
+    const struct mb_place_of *value = &plan->values[root];
+    switch (value->place) {
+    case MB_PLACE_INPUT: return (void *)(uintptr_t)exec->inputs[value->index];
+    case MB_PLACE_OUTPUT: return exec->outputs[value->index];
+    case MB_PLACE_WEIGHT: return (void *)(uintptr_t)exec->weights[value->index];
+    case MB_PLACE_DENSE: return (void *)(uintptr_t)plan->program->nodes[root].attr.dense.data;
+    case MB_PLACE_PERSIST: return exec->persist.base + value->offset;
+    case MB_PLACE_WORK: return exec->work.base + value->offset;
+    case MB_PLACE_NONE: break;
+    }
+    return NULL;
+}
+
+static void *packed_address(const struct mb_cpu_exec *exec, const struct mb_step *step) {
+    return (step->packs_in_run ? exec->work.base : exec->persist.base) + step->packed_offset;
+}
+
+/* ---- steps ---- */
+
+static void pack(const struct mb_cpu_exec *exec, const struct mb_step *step,
+                 const struct mb_thread *thread) {
+    const struct mb_cpu_kernel *kernel = step->choice.kernel;
+    kernel->pack(&step->desc, address(exec, step->w),
+                 step->bias == MB_NO_NODE ? NULL : address(exec, step->bias),
+                 packed_address(exec, step), thread);
+}
+
+static void run_kernel(const struct mb_cpu_exec *exec, const struct mb_step *step,
+                       const struct mb_thread *thread) {
+    const struct mb_cpu_kernel *kernel = step->choice.kernel;
+    const struct mb_kernel_args args = {.x = address(exec, step->x),
+                                        .packed = packed_address(exec, step),
+                                        .y = address(exec, step->node),
+                                        .scratch = exec->work.base + step->scratch_offset};
+    if (step->packs_in_run) {
+        pack(exec, step, thread);
+        mb_barrier(thread);
+    }
+    kernel->run(&step->desc, &args, thread);
+}
+
+static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
+                          const struct mb_thread *thread) {
+    struct mb_generic_args args = {.node = &exec->plan->program->nodes[step->node],
+                                   .y = step->is_copy ? exec->outputs[step->output]
+                                                      : address(exec, step->node),
+                                   .divided_by_zero = &exec->divided_by_zero};
+    const uint32_t operands[2] = {step->x, step->w};
+    for (int k = 0; k < 2 && operands[k] != MB_NO_NODE; k++) {
+        args.types[k] = &exec->plan->program->nodes[operands[k]].type;
+        args.operands[k] = address(exec, operands[k]);
+    }
+    const enum mb_dtype dtype =
+        operands[0] == MB_NO_NODE ? args.node->type.dtype : args.types[0]->dtype;
+    mb_generic_find(step->is_copy ? MB_OP_RESHAPE : args.node->op, dtype)(&args, thread);
+}
+
+static void run_list(struct mb_cpu_exec *exec, const struct mb_step_list *list,
+                     const struct mb_thread *thread) {
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (i > 0) mb_barrier(thread);
+        if (list->steps[i].choice.kernel)
+            run_kernel(exec, &list->steps[i], thread);
+        else
+            run_operation(exec, &list->steps[i], thread);
+    }
+}
+
+/* ---- load ---- */
+
+/* Weights that steps of the run read as they are. */
+static void copy_weights(const struct mb_cpu_exec *exec, const struct mb_thread *thread) {
+    const struct mb_plan *plan = exec->plan;
+    for (uint32_t i = 0; i < plan->program->n_params; i++) {
+        const struct mb_place_of *value = &plan->values[plan->program->params[i].node];
+        int64_t begin, end;
+        if (value->place != MB_PLACE_PERSIST) continue;
+        mb_share(thread, (int64_t)value->bytes, &begin, &end);
+        memcpy(exec->persist.base + value->offset + begin, (const char *)exec->weights[i] + begin,
+               (size_t)(end - begin));
+    }
+}
+
+static void load_body(void *arg, const struct mb_thread *thread) {
+    struct mb_cpu_exec *exec = arg;
+    copy_weights(exec, thread);
+    mb_barrier(thread);
+    run_list(exec, &exec->plan->load, thread);
+    mb_barrier(thread);
+    for (uint32_t i = 0; i < exec->plan->run.count; i++) {
+        const struct mb_step *step = &exec->plan->run.steps[i];
+        if (step->choice.kernel && !step->packs_in_run) pack(exec, step, thread);
+    }
+}
+
+static void run_body(void *arg, const struct mb_thread *thread) {
+    struct mb_cpu_exec *exec = arg;
+    run_list(exec, &exec->plan->run, thread);
+}
+
+static enum mb_status finish(struct mb_cpu_exec *exec, const char *what, struct mb_err *err) {
+    if (!exec->divided_by_zero) return MB_OK;
+    exec->divided_by_zero = false;
+    return mb_fail(err, MB_E_NUMERIC, "%s: integer division by zero", what);
+}
+
+enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *weights,
+                                struct mb_err *err) {
+    const struct mb_program *program = exec->plan->program;
+    for (uint32_t i = 0; i < program->n_params; i++)
+        if (program->params[i].role == MB_WEIGHT && !weights[i])
+            return mb_fail(err, MB_E_INVALID, "cpu: no data for the weight %s",
+                           program->params[i].name);
+    exec->weights = weights;
+    mb_team_run(exec->n_threads, load_body, exec);
+    exec->weights = NULL;
+    enum mb_status st = finish(exec, "weights", err);
+    exec->loaded = st == MB_OK;
+    return st;
+}
+
+enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inputs,
+                               void *const *outputs, struct mb_err *err) {
+    if (!exec->loaded) return mb_fail(err, MB_E_INVALID, "cpu: launch before load");
+    exec->inputs = inputs;
+    exec->outputs = outputs;
+    mb_team_run(exec->n_threads, run_body, exec);
+    return finish(exec, "run", err);
+}
+
+/* ---- life ---- */
+
+static enum mb_status reserve(struct block *block, size_t bytes, struct mb_err *err) {
+    block->memory = mb_allocator.alloc(bytes + ALIGN);
+    if (!block->memory)
+        return mb_fail(err, MB_E_NOMEM, "cpu: out of memory: %zu bytes", bytes + ALIGN);
+    block->base = (char *)(((uintptr_t)block->memory + ALIGN - 1) / ALIGN * ALIGN);
+    return MB_OK;
+}
+
+enum mb_status mb_cpu_exec_new(const struct mb_program *program, int n_threads, enum mb_isa isa,
+                               struct mb_cpu_exec **out, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_cpu_exec *exec = mb_allocator.alloc(sizeof *exec);
+    if (!exec) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
+    *exec = (struct mb_cpu_exec){.n_threads = n_threads, .isa = isa};
+    const struct mb_plan_device device = {
+        .self = exec, .name = "cpu", .choose = choose, .has_operation = has_operation};
+    MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
+    MB_TRY(reserve(&exec->persist, exec->plan->persist_bytes, err));
+    MB_TRY(reserve(&exec->work, exec->plan->work_bytes, err));
+    *out = exec;
+    return MB_OK;
+out:
+    mb_cpu_exec_free(exec);
+    return st;
+}
+
+void mb_cpu_exec_free(struct mb_cpu_exec *exec) {
+    if (!exec) return;
+    mb_plan_free(exec->plan);
+    mb_allocator.release(exec->persist.memory);
+    mb_allocator.release(exec->work.memory);
+    mb_allocator.release(exec);
+}
+
+void mb_cpu_exec_text(const struct mb_cpu_exec *exec, char *buf, size_t size) {
+    const int wrote =
+        snprintf(buf, size, "cpu, %d threads, %s\n", exec->n_threads, mb_isa_name(exec->isa));
+    if (wrote > 0 && (size_t)wrote < size)
+        mb_plan_text(exec->plan, buf + wrote, size - (size_t)wrote);
+}

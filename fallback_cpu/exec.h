@@ -1,0 +1,33 @@
+/* A plan on the CPU: its memory, its weights, and runs of it by a team of threads.
+ *
+ *     mb_cpu_exec_new -> mb_cpu_exec_load -> mb_cpu_exec_run... -> mb_cpu_exec_free
+ *
+ * A run is one team of threads, with a barrier after each step. A step is a kernel of kernels.def,
+ * or one operation in plain C (generic.h). */
+#ifndef MB_EXEC_H
+#define MB_EXEC_H
+
+#include "backend.h"
+
+struct mb_cpu_exec;
+
+/* Uses kernels of instruction set `isa` and below. The program outlives it and has passed
+ * mb_program_check. Reserves all memory that load and run need. */
+enum mb_status mb_cpu_exec_new(const struct mb_program *program, int n_threads, enum mb_isa isa,
+                               struct mb_cpu_exec **out, struct mb_err *err);
+void mb_cpu_exec_free(struct mb_cpu_exec *exec); /* NULL is fine */
+
+/* weights[i]: host data of params[i], NULL for an input; borrowed until it returns. May be called
+ * again with other weights. MB_E_NUMERIC: an integer division by zero among the constants. */
+enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *weights,
+                                struct mb_err *err);
+
+/* inputs: data of the params with role MB_INPUT in order, outputs: of the program's outputs; no
+ * two overlap. Allocates nothing. MB_E_NUMERIC: an integer division by zero. */
+enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inputs,
+                               void *const *outputs, struct mb_err *err);
+
+/* Threads, instruction set, then the plan's own text. Always terminated, cut to `size`. */
+void mb_cpu_exec_text(const struct mb_cpu_exec *exec, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,115 @@
+/* A program turned into steps, for any device: what is constant, what is fused, which kernel each
+ * step has, and where every value lies. It holds no memory of tensors and runs nothing: a backend
+ * reserves the two blocks and walks the lists.
+ *
+ * A step is a kernel with what follows it fused in (bias, ReLU, max-pooling), or one operation on
+ * its own. Reshapes are no step: they share their operand's memory. What depends on weights and
+ * constants alone is computed once, by the steps of `load`; the others are the steps of `run`. */
+#ifndef MB_PLAN_H
+#define MB_PLAN_H
+
+#include "arena.h"
+#include "program.h"
+#include "status.h"
+#include "step.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MB_NO_NODE UINT32_MAX
+#define MB_NO_STEP UINT32_MAX
+
+/* A kernel for a step, as the device chose it. */
+struct mb_kernel_choice {
+    const void *kernel; /* the device's own; NULL: the step is one operation on its own */
+    const char *name;
+    double cost_ns;
+    const char *runner_up; /* NULL: no other kernel supports the step */
+    double runner_up_ns;
+    size_t packed_bytes, scratch_bytes;
+};
+
+/* What the planner asks of a device. */
+struct mb_plan_device {
+    const void *self;
+    const char *name; /* for messages */
+    /* The best kernel for the step; false when none supports it. */
+    bool (*choose)(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                   struct mb_kernel_choice *out);
+    /* Whether the device has the operation on its own, on operands of this dtype. */
+    bool (*has_operation)(const void *self, enum mb_op op, enum mb_dtype dtype);
+};
+
+/* Where a value's bytes are. */
+enum mb_place {
+    MB_PLACE_NONE,    /* read by no step */
+    MB_PLACE_INPUT,   /* caller's input `index` */
+    MB_PLACE_OUTPUT,  /* caller's output `index` */
+    MB_PLACE_WEIGHT,  /* caller's, of params[index], during load; nothing reads it later */
+    MB_PLACE_DENSE,   /* in the program */
+    MB_PLACE_PERSIST, /* persistent block + offset; a weight is copied there by load */
+    MB_PLACE_WORK,    /* work block + offset, between its first and last step */
+};
+
+struct mb_place_of {       /* one for each node; only a root's places count */
+    uint32_t root;         /* the node whose memory it shares: itself, or behind reshapes */
+    bool live;             /* an output depends on it */
+    bool constant;         /* depends on weights and constants alone */
+    bool computed;         /* some step writes it */
+    uint32_t n_uses, user; /* live users and outputs; the last one */
+    uint32_t absorbed_by;  /* the last node of the fused chain it is inside of */
+    uint32_t head;         /* of a chain's last node: the matmul or conv2d */
+
+    enum mb_place place;
+    uint32_t index;
+    size_t offset, bytes;
+    uint32_t first_step, last_step; /* of the run list, MB_NO_STEP: none */
+    bool read_by_run;
+};
+
+struct mb_step {
+    struct mb_kernel_choice choice;
+    enum mb_step_kind kind; /* of a kernel's step */
+    union mb_step_desc desc;
+    uint32_t node; /* whose value it computes; of a copy: the node copied */
+    uint32_t head; /* the matmul or conv2d of a kernel step */
+    uint32_t x, w; /* operands, MB_NO_NODE: none */
+    uint32_t bias; /* node or MB_NO_NODE */
+    bool is_copy;  /* to output `output` */
+    uint32_t output;
+    bool packs_in_run;     /* w or bias is known only then */
+    size_t packed_offset;  /* in work where packs_in_run, else in persist */
+    size_t scratch_offset; /* in work */
+};
+
+struct mb_step_list {
+    struct mb_step *steps;
+    uint32_t count;
+};
+
+struct mb_plan {
+    struct mb_arena arena;
+    const struct mb_program *program;
+    struct mb_place_of *values;
+    struct mb_step_list load, run;
+    size_t persist_bytes, work_bytes; /* of the two blocks; offsets are multiples of 256 */
+};
+
+/* The program outlives the plan and has passed mb_program_check. */
+enum mb_status mb_plan_new(const struct mb_program *program, const struct mb_plan_device *device,
+                           struct mb_plan **out, struct mb_err *err);
+void mb_plan_free(struct mb_plan *plan); /* NULL is fine */
+
+/* One line a step: kernel, shapes, what is fused, estimated time and the runner-up; then memory.
+ * Always terminated, cut to `size`. */
+void mb_plan_text(const struct mb_plan *plan, char *buf, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
