@@ -1,0 +1,77 @@
+/* What a CUDA kernel is: one row of cuda/kernels.def, one struct of functions, one .cu file.
+ *
+ * A kernel computes one step of a plan (host/plan/step.h). Of those that support its description on
+ * the device, the cheapest is taken. All pointers are device memory, aligned to 256 bytes unless
+ * they are the caller's (16 then). Everything is enqueued on the given stream, which may be
+ * capturing: nothing here allocates, waits or reads the device back. Clean as C and as C++. */
+#ifndef MB_CUDA_KERNEL_H
+#define MB_CUDA_KERNEL_H
+
+#include "step.h"
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What kernels may depend on. */
+struct mb_gpu_properties {
+    int cc; /* compute capability, major * 10 + minor: 90 */
+    int n_sms;
+    int shared_bytes; /* a block may ask for, opt-in */
+    int clock_khz;    /* boost */
+    size_t l2_bytes;
+    double memory_gbps; /* from bus width and clock; for cost() alone */
+};
+
+struct mb_cuda_args {
+    const float *x;     /* a or the image */
+    const void *packed; /* what `pack` wrote: weights and bias */
+    float *y;           /* overlaps nothing else */
+    void *scratch;      /* scratch_bytes, contents undefined */
+};
+
+struct mb_cuda_kernel {
+    const char *name; /* f32_gemv: also its test's and the plan's word */
+    enum mb_step_kind kind;
+    bool (*supports)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu);
+
+    /* Estimated time in nanoseconds: only the order among kernels of the same step matters. */
+    double (*cost)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu);
+
+    size_t (*packed_bytes)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu);
+    size_t (*scratch_bytes)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu);
+
+    /* w and bias (NULL without), in the program's layout, to the kernel's own at `packed`. */
+    cudaError_t (*pack)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
+                        const float *w, const float *bias, void *packed, cudaStream_t stream);
+
+    cudaError_t (*launch)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
+                          const struct mb_cuda_args *args, cudaStream_t stream);
+};
+
+/* Every row of kernels.def. */
+extern const struct mb_cuda_kernel *const mb_cuda_kernels[];
+extern const size_t mb_cuda_n_kernels;
+
+/* ---- operations on their own (kernels/operations_*.cu): every operation and element type ---- */
+
+struct mb_cuda_operation_args {
+    const struct mb_node *node;
+    const struct mb_type *types[2]; /* of the operands */
+    const void *operands[2];        /* DENSE has its data copied by the caller, FILL none */
+    void *y;                        /* overlaps no operand */
+};
+
+/* RESHAPE is a copy. False for PARAM and DENSE, which compute nothing, and for what the shape rules
+ * exclude. Float sums are made in double precision for f64 and by compensated or pairwise f32 sums
+ * for f32; integer division by zero gives 0. */
+bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype);
+cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
