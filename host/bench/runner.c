@@ -401,6 +401,8 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
     if (st != MB_OK) return st;
     report_progress(r, "making weights and inputs", 0);
     mb_tensors_fill(c->program, c->seed, r->params.data);
+    if (c->overwrite) st = c->overwrite(c->overwrite_arg, c->program, r->params.data, err);
+    if (st != MB_OK) return st;
     report_progress(r, "computing the FP64 reference", 0);
     return compute_reference(r, err);
 }

@@ -32,6 +32,11 @@ struct mb_race_config {
     size_t n_executors;
     struct mb_open_config open; /* executor and device are set per worker */
     uint64_t seed;
+    /* Called when the parameters have been made up from the seed, to put given data over some of
+     * them; its failure is the race's. NULL: none. */
+    enum mb_status (*overwrite)(void *arg, const struct mb_program *program, void *const *params,
+                                struct mb_err *err);
+    void *overwrite_arg;
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
     double duration_s;   /* > 0: go on in rounds until then instead of counting samples */

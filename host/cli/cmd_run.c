@@ -1,6 +1,7 @@
 /* mindbench run: compile, race, print the tables, write the results. */
 #include "cli.h"
 #include "clock.h"
+#include "given.h"
 #include "interrupt.h"
 #include "outfile.h"
 #include "report.h"
@@ -35,6 +36,8 @@ static const char help[] =
     "      --entry NAME       function to run (--func is the same)\n"
     "      --bind NAME=N      extent of a symbolic dimension, or value of a const\n"
     "      --batch N[,N...]   --bind batch=N for each N in turn\n"
+    "      --weights FILE.safetensors   weights by parameter name instead of made-up ones\n"
+    "      --input NAME=FILE.npy        a parameter's data instead of made-up data\n"
     "      --seed N           of weights, inputs and the order of blocks (42)\n"
     "      --threads N        of every CPU executor (all usable cores)\n"
     "      --precision P      fp32\n"
@@ -62,6 +65,7 @@ struct options {
     double duration_s, max_noise, timeout_s;
     const char *entry;
     struct mb_bindings bindings;
+    struct mb_given given;
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
     const char *json, *csv, *md;
@@ -147,6 +151,8 @@ enum option_id {
     OPT_TIMEOUT,
     OPT_ENTRY,
     OPT_BIND,
+    OPT_WEIGHTS,
+    OPT_INPUT,
     OPT_BATCH,
     OPT_SEED,
     OPT_THREADS,
@@ -168,6 +174,8 @@ static const struct option long_options[] = {
     {"entry", required_argument, NULL, OPT_ENTRY},
     {"func", required_argument, NULL, OPT_ENTRY},
     {"bind", required_argument, NULL, OPT_BIND},
+    {"weights", required_argument, NULL, OPT_WEIGHTS},
+    {"input", required_argument, NULL, OPT_INPUT},
     {"batch", required_argument, NULL, OPT_BATCH},
     {"seed", required_argument, NULL, OPT_SEED},
     {"threads", required_argument, NULL, OPT_THREADS},
@@ -189,6 +197,8 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_EXECUTORS: return parse_executors(value, o);
     case OPT_BATCH: return parse_batches(value, o);
     case OPT_BIND: return mb_bindings_add(&o->bindings, value, "run");
+    case OPT_WEIGHTS: o->given.weights_path = value; return true;
+    case OPT_INPUT: return mb_given_add_input(&o->given, value, "run");
     case OPT_ENTRY: o->entry = value; return true;
     case OPT_JSON: o->json = value; return true;
     case OPT_CSV: o->csv = value; return true;
@@ -314,6 +324,7 @@ static int choose_executors(const struct options *o, struct plan *p) {
 }
 
 static int open_targets(const struct options *o, struct plan *p) {
+    struct mb_err err;
     size_t n_named = o->n_arguments ? o->n_arguments : mb_n_workloads;
     size_t n_batches = o->n_batches ? o->n_batches : 1;
     if (n_named > MAX_TARGETS / n_batches)
@@ -326,6 +337,8 @@ static int open_targets(const struct options *o, struct plan *p) {
             int status = mb_target_open(name, o->entry, &o->bindings, batch, o->quiet || b, t);
             if (status != MB_EXIT_OK) return status;
             p->n_targets++;
+            if (mb_given_read(&o->given, t->program, NULL, &err) != MB_OK)
+                return mb_cli_error(MB_EXIT_USAGE, "run: %s: %s", t->name, err.text);
             for (size_t k = 0; k + 1 < p->n_targets; k++)
                 if (strcmp(p->targets[k].name, t->name) == 0)
                     return mb_cli_error(MB_EXIT_USAGE,
@@ -423,6 +436,11 @@ static bool write_all(const struct options *o, const struct mb_result *result) {
 
 /* ---- the run ---- */
 
+static enum mb_status put_given(void *arg, const struct mb_program *program, void *const *params,
+                                struct mb_err *err) {
+    return mb_given_read(arg, program, params, err);
+}
+
 static void on_progress(void *arg, const char *benchmark, const char *what, double share_done) {
     (void)arg;
     mb_terminal_progress(benchmark, what, share_done);
@@ -462,6 +480,8 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .executors = p->executors,
                                               .n_executors = p->n_executors,
                                               .open = p->open,
+                                              .overwrite = put_given,
+                                              .overwrite_arg = (void *)(uintptr_t)&o->given,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
@@ -545,10 +565,14 @@ int mb_cmd_run(int argc, char **argv) {
     struct options options;
     static struct plan plan; /* large */
     char **recorded = recorded_arguments(argc, argv);
+    struct mb_err err;
     int status = parse(argc, argv, &options);
     if (status < 0 && (!recorded || !recorded[argc]))
         status = mb_cli_error(MB_EXIT_USAGE, "run: no memory for the arguments");
+    if (status < 0 && mb_given_open(&options.given, &err) != MB_OK)
+        status = mb_cli_error(MB_EXIT_USAGE, "run: --weights: %s", err.text);
     if (status < 0) status = run(&options, &plan, argc + 1, recorded);
+    mb_given_close(&options.given);
     for (size_t i = 0; i < plan.n_targets; i++) mb_target_close(&plan.targets[i]);
     for (size_t i = 0; recorded && recorded[i]; i++) free(recorded[i]);
     free(recorded);
