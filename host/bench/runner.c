@@ -122,13 +122,14 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
 
 static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *err) {
     const struct mb_race_config *c = r->config;
-    struct mb_worker_config config = {.executor = racer->entry,
+    struct mb_worker_config config = {.benchmark = c->name,
+                                      .executor = racer->entry,
                                       .open = c->open,
                                       .source = c->source,
                                       .program = c->program,
                                       .params = &r->params,
                                       .cancel_fd = c->cancel_fd};
-    const struct mb_block check = {.settle_runs = 0, .n_samples = 1};
+    const struct mb_block check = {.purpose = MB_NVTX_CHECK, .n_samples = 1};
     const struct mb_block warm_up = {.settle_runs = c->n_warmup};
     double ignored;
     enum mb_status st = mb_executor_present(racer->entry, err);
@@ -170,7 +171,7 @@ static bool make_room(struct race *r, struct racer *racer, size_t n) {
 static enum mb_status run_block(struct race *r, struct racer *racer, uint32_t n,
                                 struct mb_err *err) {
     struct mb_executor_result *e = racer->result;
-    const struct mb_block block = {N_SETTLE_RUNS, n, SETTLE_NS};
+    const struct mb_block block = {MB_NVTX_MEASURE, N_SETTLE_RUNS, n, SETTLE_NS};
     if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
     enum mb_status st = mb_worker_run(racer->worker, &block, r->config->deadline_ns,
                                       e->samples_ns + e->n_samples, err);
@@ -268,18 +269,19 @@ static enum mb_status run_rounds(struct race *r, struct mb_err *err) {
     return MB_OK;
 }
 
-/* Once more after all timing, outside any block. */
-static enum mb_status final_check(struct race *r, struct mb_err *err) {
-    const struct mb_block check = {.settle_runs = 0, .n_samples = 1};
+/* One more run of each, outside any round, with its outputs compared. */
+static enum mb_status run_each_once(struct race *r, enum mb_nvtx_phase purpose, const char *when,
+                                    struct mb_err *err) {
+    const struct mb_block once = {.purpose = purpose, .n_samples = 1};
     for (size_t i = 0; i < r->config->n_executors; i++) {
         struct racer *racer = &r->racers[i];
         struct mb_err why = {0};
         double ignored;
         if (!racer->worker) continue;
         enum mb_status st =
-            mb_worker_run(racer->worker, &check, r->config->deadline_ns, &ignored, &why);
+            mb_worker_run(racer->worker, &once, r->config->deadline_ns, &ignored, &why);
         if (st == MB_OK)
-            check_outputs(r, racer, "after timing");
+            check_outputs(r, racer, when);
         else if (ends_race(r, st))
             return mb_fail(err, st, "%s", why.text);
         else
@@ -434,8 +436,10 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     enum mb_status st = set_up(&r, err), cut = MB_OK;
     if (st == MB_OK) {
         cut = start_all(&r, err);
-        if (cut == MB_OK) cut = run_rounds(&r, err);
-        if (cut == MB_OK) cut = final_check(&r, err);
+        if (cut == MB_OK && !config->profile) cut = run_rounds(&r, err);
+        if (cut == MB_OK)
+            cut = config->profile ? run_each_once(&r, MB_NVTX_PROFILE, "when profiled", err)
+                                  : run_each_once(&r, MB_NVTX_CHECK, "after timing", err);
         if (cut == MB_E_TIMEOUT || cut == MB_E_INTERRUPTED)
             mark_cut_short(&r, cut);
         else

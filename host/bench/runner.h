@@ -39,6 +39,7 @@ struct mb_race_config {
     void *overwrite_arg;
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
+    bool profile;        /* no race: one run of each executor, for a profiler to capture */
     double duration_s;   /* > 0: go on in rounds until then instead of counting samples */
     double max_noise;    /* > 0: until the first comparison's interval is within +- this share */
     int64_t deadline_ns; /* CLOCK_MONOTONIC; what is measured by then is kept, marked INVALID */

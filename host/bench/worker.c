@@ -152,6 +152,7 @@ static enum mb_status ask(struct mb_worker *w, enum mb_message message, int64_t 
 static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     const struct mb_mind_source *s = &c->source;
     mb_wire_clear(wire);
+    mb_wire_put_text(wire, c->benchmark, strlen(c->benchmark));
     mb_wire_put_text(wire, c->executor->name, strlen(c->executor->name));
     mb_wire_put_text(wire, c->executor->device, strlen(c->executor->device));
     mb_wire_put_u64(wire, (uint64_t)c->open.device_index);
@@ -236,6 +237,7 @@ out:
 enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, int64_t deadline_ns,
                              double *samples_ns, struct mb_err *err) {
     mb_wire_clear(&w->wire);
+    mb_wire_put_u64(&w->wire, (uint64_t)block->purpose);
     mb_wire_put_u64(&w->wire, block->settle_runs);
     mb_wire_put_u64(&w->wire, (uint64_t)block->settle_ns);
     mb_wire_put_u64(&w->wire, block->n_samples);

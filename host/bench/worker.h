@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "executors.h"
 #include "mind.h"
+#include "nvtx.h"
 #include "result.h"
 #include "tensors.h"
 
@@ -24,6 +25,7 @@ int mb_worker_serve(void);
 struct mb_worker;
 
 struct mb_worker_config {
+    const char *benchmark; /* what profilers call the program */
     const struct mb_executor_entry *executor;
     struct mb_open_config open; /* executor and device are taken from the entry */
     struct mb_mind_source source;
@@ -43,8 +45,10 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
 
 /* Untimed runs until there were at least settle_runs and settle_ns have passed, then n_samples
  * timed ones into samples_ns, and the outputs of the last to shared memory. The outputs are filled
- * with NaN bytes before the first timed run, so that a run that writes nothing shows. */
+ * with NaN bytes before the first timed run, so that a run that writes nothing shows. Profilers see
+ * the untimed runs as one range and the timed ones as another, named after their purpose. */
 struct mb_block {
+    enum mb_nvtx_phase purpose; /* of the timed runs */
     uint32_t settle_runs, n_samples;
     int64_t settle_ns;
 };

@@ -2,6 +2,8 @@
 #include "worker.h"
 
 #include "clock.h"
+#include "nvtx.h"
+#include "profiler.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -21,6 +23,7 @@ struct server {
     struct mb_shared params, outputs;
     const struct mb_backend *backend;
     struct mb_ctx *ctx;
+    struct mb_nvtx *nvtx;
     struct mb_buf **in, **out; /* input and output buffers */
     size_t n_in, n_out;
     char *source, *file; /* the wire is reused, so the texts are kept apart */
@@ -122,6 +125,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     MB_PHASES(PHASE)
 #undef PHASE
     const struct mb_executor_entry *entry = NULL;
+    const char *benchmark = mb_wire_get_text(wire, NULL);
     const char *name = mb_wire_get_text(wire, NULL);
     entry = mb_executor_find(name, mb_wire_get_text(wire, NULL));
     config.device_index = (int)mb_wire_get_u64(wire);
@@ -134,22 +138,33 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     }
     config.executor = entry->name;
     config.device = entry->device;
+    s->nvtx = mb_nvtx_open(benchmark, entry->name, (size_t)(entry - mb_executor_entries));
+    mb_nvtx_begin(s->nvtx, MB_NVTX_COMPILE, 0);
     MB_TRY(compile(s, wire, &phases, err));
+    mb_nvtx_end(s->nvtx);
     MB_TRY(mb_shared_params(s->program, MB_FD_PARAMS, false, &s->params, err));
     MB_TRY(mb_shared_outputs(s->program, MB_FD_OUTPUTS, &s->outputs, err));
+    mb_nvtx_begin(s->nvtx, MB_NVTX_OPEN, 0);
     int64_t since = mb_clock_ns();
     MB_TRY(mb_executor_backend(entry, &s->backend, err));
     MB_TRY(s->backend->probe(&config, err));
     MB_TRY(s->backend->open(&config, &s->ctx, err));
     phases.open = lap(&since);
+    mb_nvtx_begin(s->nvtx, MB_NVTX_PLAN, 0);
+    lap(&since);
     MB_TRY(s->backend->plan(s->ctx, s->program, err));
     phases.plan = lap(&since);
+    mb_nvtx_begin(s->nvtx, MB_NVTX_LOAD, 0);
+    lap(&since);
     MB_TRY(load(s, err));
     phases.pack = lap(&since);
+    mb_nvtx_end(s->nvtx);
     MB_TRY(make_buffers(s, err));
+    mb_nvtx_begin(s->nvtx, MB_NVTX_FIRST_RUN, 1);
     lap(&since);
     MB_TRY(run_once(s, err));
     phases.first_inference = lap(&since);
+    mb_nvtx_end(s->nvtx);
     MB_TRY(s->backend->info(s->ctx, &info, err));
     phases.tune = info.tuning_ns;
     phases.plan -= info.tuning_ns;
@@ -190,23 +205,40 @@ static enum mb_status fetch_outputs(struct server *s, struct mb_err *err) {
     return MB_OK;
 }
 
+/* Profilers are spoken to before and after the block, never between its runs. */
+static enum mb_status run_timed(struct server *s, enum mb_nvtx_phase purpose, uint64_t n,
+                                double *samples, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    if (purpose == MB_NVTX_PROFILE) mb_profiler_start();
+    mb_nvtx_begin(s->nvtx, purpose, n);
+    for (uint64_t i = 0; i < n && st == MB_OK; i++) {
+        int64_t begin = mb_clock_ns();
+        st = run_once(s, err);
+        samples[i] = (double)(mb_clock_ns() - begin);
+    }
+    mb_nvtx_end(s->nvtx);
+    if (purpose == MB_NVTX_PROFILE) mb_profiler_stop();
+    return st;
+}
+
 static enum mb_status run(struct server *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
     if (!s->ctx) return mb_fail(err, MB_E_INVALID, "nothing is prepared");
+    enum mb_nvtx_phase purpose = (enum mb_nvtx_phase)mb_wire_get_u64(&s->wire);
     uint64_t settle_runs = mb_wire_get_u64(&s->wire);
     int64_t settle_ns = (int64_t)mb_wire_get_u64(&s->wire);
     uint64_t n_samples = mb_wire_get_u64(&s->wire);
     double *samples = calloc(n_samples + 1, sizeof *samples);
     if (!samples) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
+    if (settle_runs || settle_ns) mb_nvtx_begin(s->nvtx, MB_NVTX_WARM_UP, settle_runs);
     const int64_t settled = mb_clock_ns() + settle_ns;
     for (uint64_t i = 0; i < settle_runs || mb_clock_ns() < settled; i++) MB_TRY(run_once(s, err));
-    if (n_samples) MB_TRY(poison_outputs(s, err));
-    for (uint64_t i = 0; i < n_samples; i++) {
-        int64_t begin = mb_clock_ns();
-        MB_TRY(run_once(s, err));
-        samples[i] = (double)(mb_clock_ns() - begin);
+    mb_nvtx_end(s->nvtx);
+    if (n_samples) {
+        MB_TRY(poison_outputs(s, err));
+        MB_TRY(run_timed(s, purpose, n_samples, samples, err));
+        MB_TRY(fetch_outputs(s, err));
     }
-    if (n_samples) MB_TRY(fetch_outputs(s, err));
     mb_wire_clear(&s->wire);
     mb_wire_put(&s->wire, samples, n_samples * sizeof *samples);
 out:
@@ -215,6 +247,7 @@ out:
 }
 
 static void finish(struct server *s) {
+    mb_nvtx_close(s->nvtx);
     for (size_t i = 0; i < s->n_in; i++) s->backend->buf_free(s->ctx, s->in[i]);
     for (size_t i = 0; i < s->n_out; i++) s->backend->buf_free(s->ctx, s->out[i]);
     if (s->backend) s->backend->close(s->ctx);

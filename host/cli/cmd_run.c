@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "given.h"
 #include "interrupt.h"
+#include "nvtx.h"
 #include "outfile.h"
 #include "report.h"
 #include "runner.h"
@@ -43,6 +44,8 @@ static const char help[] =
     "      --precision P      fp32\n"
     "      --json, --csv, --md FILE   where results go; stdout is a FILE too\n"
     "                         (--json results/inference_results.json)\n"
+    "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
+    "                         or ncu can capture; see scripts/profile\n"
     "  -q, --quiet            no tables, warnings or progress\n"
     "      --no-progress      no progress line\n"
     "  -h, --help\n\n"
@@ -69,7 +72,7 @@ struct options {
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
     const char *json, *csv, *md;
-    bool quiet, progress;
+    bool quiet, progress, profile;
     char *const *arguments;
     size_t n_arguments;
 };
@@ -161,6 +164,7 @@ enum option_id {
     OPT_CSV,
     OPT_MD,
     OPT_NO_PROGRESS,
+    OPT_PROFILE,
 };
 
 static const struct option long_options[] = {
@@ -183,6 +187,7 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, OPT_JSON},
     {"csv", required_argument, NULL, OPT_CSV},
     {"md", required_argument, NULL, OPT_MD},
+    {"profile", no_argument, NULL, OPT_PROFILE},
     {"quiet", no_argument, NULL, 'q'},
     {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
     {"help", no_argument, NULL, 'h'},
@@ -194,6 +199,7 @@ static bool take_option(int option, char *value, struct options *o) {
     case 'd': return parse_device(value, o);
     case 'q': o->quiet = true; return true;
     case OPT_NO_PROGRESS: o->progress = false; return true;
+    case OPT_PROFILE: o->profile = true; return true;
     case OPT_EXECUTORS: return parse_executors(value, o);
     case OPT_BATCH: return parse_batches(value, o);
     case OPT_BIND: return mb_bindings_add(&o->bindings, value, "run");
@@ -257,6 +263,9 @@ static int parse(int argc, char **argv, struct options *o) {
         if (option == '?' || option == ':') return mb_cli_bad_option(argc, argv, option);
         if (!take_option(option, optarg, o)) return MB_EXIT_USAGE;
     }
+    if (o->profile && (o->json || o->csv || o->md))
+        return mb_cli_error(MB_EXIT_USAGE, "run: --profile forms no statistics to write; leave "
+                                           "--json, --csv and --md out");
     o->arguments = argv + optind;
     o->n_arguments = (size_t)(argc - optind);
     return -1;
@@ -434,6 +443,32 @@ static bool write_all(const struct options *o, const struct mb_result *result) {
     return ok;
 }
 
+/* In place of tables and files: each executor that went wrong, and what there is to see. Missing
+ * plugins were warned of before. */
+static void print_profiled(const struct options *o, const struct mb_result *result) {
+    size_t n_profiled = 0;
+    struct mb_err err;
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        for (size_t k = 0; k < b->n_executors; k++) {
+            const struct mb_executor_result *e = &b->executors[k];
+            if (!e->valid && e->measured)
+                mb_cli_error(MB_EXIT_INVALID, "%s: %s: %s", b->name, e->name, e->invalid_reason);
+            if (!e->measured && e->reason && !o->quiet &&
+                mb_executor_present(mb_executor_find(e->name, e->device), &err) == MB_OK)
+                fprintf(stderr, "Warn: %s: %s is not profiled: %s\n", b->name, e->name, e->reason);
+            n_profiled += e->valid;
+        }
+    }
+    if (o->quiet) return;
+    if (!mb_nvtx_built)
+        fputs("Warn: no NVTX range was opened: built without NVTX; install the CUDA Toolkit and "
+              "build again\n",
+              stderr);
+    printf("Profiled: %zu run%s%s; no statistics are formed, and no results written\n", n_profiled,
+           n_profiled == 1 ? "" : "s", mb_nvtx_built ? ", each in an NVTX range `profile`" : "");
+}
+
 /* ---- the run ---- */
 
 static enum mb_status put_given(void *arg, const struct mb_program *program, void *const *params,
@@ -485,6 +520,7 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
+                                              .profile = o->profile,
                                               .duration_s = o->duration_s,
                                               .max_noise = o->max_noise,
                                               .deadline_ns = deadline_ns,
@@ -522,7 +558,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     if ((status = choose_device(o, p)) >= 0) return status;
     if ((status = choose_executors(o, p)) >= 0) return status;
     if ((status = open_targets(o, p)) >= 0) return status;
-    if ((status = check_writable(o)) >= 0) return status;
+    if (!o->profile && (status = check_writable(o)) >= 0) return status;
     print_warnings(o, p);
 
     int cancel_fd = mb_interrupt_install();
@@ -539,7 +575,11 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     mb_arena_init(&result.arena);
     status = race_all(o, p, cancel_fd, &result);
     if (status < 0) {
-        bool written = write_all(o, &result);
+        bool written = true;
+        if (o->profile)
+            print_profiled(o, &result);
+        else
+            written = write_all(o, &result);
         if (mb_interrupt_signal())
             status = MB_EXIT_SIGNAL + mb_interrupt_signal();
         else if (!written)
