@@ -34,9 +34,9 @@ struct mb_race_config {
     uint64_t seed;
     /* Called when the parameters have been made up from the seed, to put given data over some of
      * them; its failure is the race's. NULL: none. */
-    enum mb_status (*overwrite)(void *arg, const struct mb_program *program, void *const *params,
-                                struct mb_err *err);
-    void *overwrite_arg;
+    enum mb_status (*overwrite)(const void *arg, const struct mb_program *program,
+                                void *const *params, struct mb_err *err);
+    const void *overwrite_arg;
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
     bool profile;        /* no race: one run of each executor, for a profiler to capture */

@@ -471,8 +471,8 @@ static void print_profiled(const struct options *o, const struct mb_result *resu
 
 /* ---- the run ---- */
 
-static enum mb_status put_given(void *arg, const struct mb_program *program, void *const *params,
-                                struct mb_err *err) {
+static enum mb_status put_given(const void *arg, const struct mb_program *program,
+                                void *const *params, struct mb_err *err) {
     return mb_given_read(arg, program, params, err);
 }
 
@@ -516,7 +516,7 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .n_executors = p->n_executors,
                                               .open = p->open,
                                               .overwrite = put_given,
-                                              .overwrite_arg = (void *)(uintptr_t)&o->given,
+                                              .overwrite_arg = &o->given,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
