@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,6 +27,6 @@ enum mb_status mb_map(const char *path, struct mb_mapping *out, struct mb_err *e
 }
 
 void mb_unmap(struct mb_mapping *mapping) {
-    if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->len);
+    if (mapping->data) munmap(mapping->data, mapping->len);
     *mapping = (struct mb_mapping){NULL, 0};
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct mb_mapping {
-    const char *data; /* NULL when the file is empty */
+    char *data; /* read-only memory; NULL when the file is empty */
     size_t len;
 };
 
