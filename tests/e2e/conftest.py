@@ -16,6 +16,7 @@ PROGRAM = pathlib.Path(os.environ["MINDBENCH"])
 SOURCE = pathlib.Path(os.environ["MINDBENCH_SOURCE"])
 FAKE = pathlib.Path(os.environ["MINDBENCH_FAKE"])
 TORCH = PROGRAM.with_name("libmindbench_torch.so")
+CUDA = PROGRAM.with_name("libmindbench_cuda.so")
 WORKLOADS = SOURCE / "host" / "workloads"
 SCHEMA = json.loads((SOURCE / "results" / "schema.json").read_text())
 
@@ -28,14 +29,14 @@ TINY = """pub fn tiny(x: tensor<f32[3, 5]>, w: tensor<f32[5, 4]>, b: tensor<f32[
 class Bench:
     """The program in a folder of its own, with or without plugins beside it."""
 
-    def __init__(self, folder, plugin=None):
+    def __init__(self, folder, plugin=None, name="libmindbench_torch.so"):
         self.folder = folder
         self.bin = folder / "bin"
         self.bin.mkdir()
         self.program = self.bin / "mindbench"
         shutil.copy2(PROGRAM, self.program)
         if plugin is not None:
-            shutil.copy2(plugin, self.bin / "libmindbench_torch.so")
+            shutil.copy2(plugin, self.bin / name)
         (folder / "tiny.mind").write_text(TINY)
 
     def environment(self, **extra):
@@ -48,10 +49,11 @@ class Bench:
                               env=self.environment(**(env or {})), timeout=timeout,
                               capture_output=True, text=True, **kwargs)
 
-    def start(self, *args, env=None):
-        return subprocess.Popen([self.program, *map(str, args)], cwd=self.folder,
-                                env=self.environment(**(env or {})), stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
+    def start(self, *args, env=None, without=()):
+        environment = self.environment(**(env or {}))
+        environment = {k: v for k, v in environment.items() if k not in without or k in (env or {})}
+        return subprocess.Popen([self.program, *map(str, args)], cwd=self.folder, env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def result(self, name="out.json"):
         """A result file that fits the schema."""
@@ -82,6 +84,14 @@ def torch(tmp_path):
     if not TORCH.exists():
         pytest.skip("built without libtorch")
     return Bench(tmp_path, TORCH)
+
+
+@pytest.fixture
+def cuda(tmp_path):
+    """With the CUDA plugin, where it was built."""
+    if not CUDA.exists():
+        pytest.skip("built without CUDA")
+    return Bench(tmp_path, CUDA, CUDA.name)
 
 
 def one_error(done, status):
