@@ -170,7 +170,7 @@ static struct mb_open_config config_of(const char *executor, int n_threads) {
     } while (0)
 
 static void compare(const struct mb_program *program, uint32_t output, const void *got,
-                    const double *expected, const char *executor, int n_threads, double tolerance) {
+                    const double *expected, const struct mb_open_config *config, double tolerance) {
     const struct mb_type *type = &program->nodes[program->outputs[output]].type;
     double largest = 0;
     for (size_t i = 0; i < count_of(type); i++)
@@ -181,15 +181,13 @@ static void compare(const struct mb_program *program, uint32_t output, const voi
                           : isinf(expected[i]) ? value == expected[i]
                                                : fabs(value - expected[i]) <= tolerance * largest;
         if (!fits)
-            fail_msg("%s, %d threads, output %u [%zu]: %.9g, expected %.9g, largest %.3g", executor,
-                     n_threads, output, i, value, expected[i], largest);
+            fail_msg("%s, %d threads, output %u [%zu]: %.9g, expected %.9g, largest %.3g",
+                     config->executor, config->n_threads, output, i, value, expected[i], largest);
     }
 }
 
-void pb_check(const struct mb_program *program, const char *executor, int n_threads, uint64_t seed,
-              double tolerance) {
-    const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = config_of(executor, n_threads);
+void pb_check_on(const struct mb_backend *be, const struct mb_open_config *config,
+                 const struct mb_program *program, uint64_t seed, double tolerance) {
     struct mb_err err = {0};
     struct mb_ctx *ctx = NULL;
     struct mb_buf *inputs[PB_MAX], *outputs[PB_MAX];
@@ -197,7 +195,7 @@ void pb_check(const struct mb_program *program, const char *executor, int n_thre
     void **data = pb_data(program, seed);
     const void *weights[PB_MAX];
     uint32_t n_inputs = 0;
-    OK(be->open(&config, &ctx, &err));
+    OK(be->open(config, &ctx, &err));
     OK(be->plan(ctx, program, &err));
     for (uint32_t i = 0; i < program->n_params; i++) {
         const bool is_input = program->params[i].role == MB_INPUT;
@@ -229,7 +227,7 @@ void pb_check(const struct mb_program *program, const char *executor, int n_thre
             void *got = malloc(bytes), *nan = malloc(bytes);
             assert_true(got && nan);
             OK(be->download(ctx, got, outputs[i], bytes, &err));
-            compare(program, i, got, expected[i], executor, n_threads, tolerance);
+            compare(program, i, got, expected[i], config, tolerance);
             memset(nan, 0xff, bytes);
             OK(be->upload(ctx, outputs[i], nan, bytes, &err));
             free(got);
@@ -243,6 +241,12 @@ void pb_check(const struct mb_program *program, const char *executor, int n_thre
     }
     be->close(ctx);
     pb_data_free(program, data);
+}
+
+void pb_check(const struct mb_program *program, const char *executor, int n_threads, uint64_t seed,
+              double tolerance) {
+    const struct mb_open_config config = config_of(executor, n_threads);
+    pb_check_on(mb_backend_cpu(), &config, program, seed, tolerance);
 }
 
 const char *pb_plan_text(const struct mb_program *program, const char *executor, int n_threads) {

@@ -49,9 +49,13 @@ static inline uint32_t pb_unary(struct pb *pb, enum mb_op op, uint32_t a) {
 void **pb_data(const struct mb_program *program, uint64_t seed);
 void pb_data_free(const struct mb_program *program, void **data);
 
-/* Runs the program through mb_reference_run and through an executor of the CPU backend with this
- * many threads, twice, and asserts |error| <= tolerance * max |reference| for each output, NaN and
- * infinities in the same places. */
+/* Runs the program through mb_reference_run and through an executor of the backend, twice, and
+ * asserts |error| <= tolerance * max |reference| for each output, NaN and infinities in the same
+ * places. */
+void pb_check_on(const struct mb_backend *backend, const struct mb_open_config *config,
+                 const struct mb_program *program, uint64_t seed, double tolerance);
+
+/* The same on the CPU backend with this many threads. */
 void pb_check(const struct mb_program *program, const char *executor, int n_threads, uint64_t seed,
               double tolerance);
 

@@ -1,0 +1,191 @@
+#include "backend_cuda.h"
+
+#include "exec_cuda.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LEAST_CC = 75 }; /* of the architectures that CUDA 13 can compile for */
+
+struct mb_ctx {
+    struct mb_gpu *gpu;
+    const struct mb_program *program;
+    struct mb_cuda_exec *exec;
+    void **buffers; /* room for the addresses of one launch: inputs, then outputs */
+    uint32_t n_inputs;
+};
+
+struct mb_buf {
+    void *data; /* device memory */
+    size_t bytes;
+};
+
+/* ---- what can be run here ---- */
+
+static enum mb_status cuda_probe(const struct mb_open_config *config, struct mb_err *err) {
+    int cc;
+    if (strcmp(config->device, "cuda") != 0)
+        return mb_fail(err, MB_E_UNSUPPORTED, "cuda backend: no device %s", config->device);
+    if (strcmp(config->executor, "mind") != 0 && strcmp(config->executor, "mind-kernels") != 0)
+        return mb_fail(err, MB_E_INVALID, "cuda backend: no executor %s", config->executor);
+    if (config->precision != MB_FP32)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: computes in fp32 only", config->executor);
+    enum mb_status st = mb_gpu_probe(config->device_index, &cc, err);
+    if (st == MB_OK && cc < LEAST_CC)
+        return mb_fail(err, MB_E_UNSUPPORTED,
+                       "cuda:%d has compute capability %d.%d; 7.5 is the least",
+                       config->device_index, cc / 10, cc % 10);
+    return st;
+}
+
+static enum mb_status cuda_open(const struct mb_open_config *config, struct mb_ctx **out,
+                                struct mb_err *err) {
+    enum mb_status st = cuda_probe(config, err);
+    if (st != MB_OK) return st;
+    struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
+    if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
+    *ctx = (struct mb_ctx){0};
+    st = mb_gpu_open(config->device_index, &ctx->gpu, err);
+    if (st == MB_OK)
+        *out = ctx;
+    else
+        mb_allocator.release(ctx);
+    return st;
+}
+
+static void forget_program(struct mb_ctx *ctx) {
+    mb_cuda_exec_free(ctx->exec);
+    mb_allocator.release(ctx->buffers);
+    ctx->exec = NULL;
+    ctx->buffers = NULL;
+}
+
+static void cuda_close(struct mb_ctx *ctx) {
+    if (!ctx) return;
+    forget_program(ctx);
+    mb_gpu_close(ctx->gpu);
+    mb_allocator.release(ctx);
+}
+
+/* ---- buffers ---- */
+
+static enum mb_status cuda_buf_alloc(struct mb_ctx *ctx, size_t bytes, struct mb_buf **out,
+                                     struct mb_err *err) {
+    (void)ctx;
+    struct mb_buf *buf = mb_allocator.alloc(sizeof *buf);
+    if (!buf) return mb_fail(err, MB_E_NOMEM, "cuda: out of memory");
+    *buf = (struct mb_buf){.bytes = bytes};
+    enum mb_status st = mb_gpu_alloc(bytes, &buf->data, err);
+    if (st == MB_OK)
+        *out = buf;
+    else
+        mb_allocator.release(buf);
+    return st;
+}
+
+static void cuda_buf_free(struct mb_ctx *ctx, struct mb_buf *buf) {
+    (void)ctx;
+    if (!buf) return;
+    mb_gpu_free(buf->data);
+    mb_allocator.release(buf);
+}
+
+static enum mb_status check_room(const struct mb_buf *buf, size_t bytes, struct mb_err *err) {
+    if (bytes <= buf->bytes) return MB_OK;
+    return mb_fail(err, MB_E_INVALID, "cuda: %zu bytes and a buffer of %zu", bytes, buf->bytes);
+}
+
+static enum mb_status cuda_upload(struct mb_ctx *ctx, struct mb_buf *dst, const void *src,
+                                  size_t bytes, struct mb_err *err) {
+    enum mb_status st = check_room(dst, bytes, err);
+    return st == MB_OK ? mb_gpu_upload(ctx->gpu, dst->data, src, bytes, err) : st;
+}
+
+static enum mb_status cuda_download(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
+                                    size_t bytes, struct mb_err *err) {
+    enum mb_status st = check_room(src, bytes, err);
+    return st == MB_OK ? mb_gpu_download(ctx->gpu, dst, src->data, bytes, err) : st;
+}
+
+/* ---- programs ---- */
+
+static enum mb_status cuda_plan(struct mb_ctx *ctx, const struct mb_program *program,
+                                struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    forget_program(ctx);
+    ctx->program = program;
+    ctx->n_inputs = 0;
+    for (uint32_t i = 0; i < program->n_params; i++)
+        ctx->n_inputs += program->params[i].role == MB_INPUT;
+    ctx->buffers =
+        mb_allocator.alloc(((size_t)ctx->n_inputs + program->n_outputs + 1) * sizeof *ctx->buffers);
+    if (!ctx->buffers) return mb_fail(err, MB_E_NOMEM, "cuda: out of memory");
+    st = mb_cuda_exec_new(program, ctx->gpu, &ctx->exec, err);
+    if (st != MB_OK) forget_program(ctx);
+    return st;
+}
+
+static enum mb_status check_planned(const struct mb_ctx *ctx, struct mb_err *err) {
+    return ctx->exec ? MB_OK : mb_fail(err, MB_E_INVALID, "cuda: no program was planned");
+}
+
+static enum mb_status cuda_load(struct mb_ctx *ctx, const void *const *weights,
+                                struct mb_err *err) {
+    enum mb_status st = check_planned(ctx, err);
+    return st == MB_OK ? mb_cuda_exec_load(ctx->exec, weights, err) : st;
+}
+
+static enum mb_status cuda_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                  struct mb_buf *const *outputs, struct mb_err *err) {
+    enum mb_status st = check_planned(ctx, err);
+    if (st != MB_OK) return st;
+    for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->buffers[i] = inputs[i]->data;
+    for (uint32_t i = 0; i < ctx->program->n_outputs; i++)
+        ctx->buffers[ctx->n_inputs + i] = outputs[i]->data;
+    return mb_cuda_exec_run(ctx->exec, ctx->buffers, err);
+}
+
+static enum mb_status cuda_sync(struct mb_ctx *ctx, struct mb_err *err) {
+    return mb_gpu_sync(ctx->gpu, err);
+}
+
+static enum mb_status cuda_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
+                                struct mb_err *err) {
+    const struct mb_gpu_info *info = &ctx->gpu->info;
+    const int runtime = info->runtime_version, driver = info->driver_version;
+    (void)err;
+    memset(out, 0, sizeof *out);
+    out->precision = MB_FP32;
+    snprintf(out->math_mode, sizeof out->math_mode, "fp32, CUDA cores, sm_%d", info->cc);
+    snprintf(out->library, sizeof out->library, "mindbench %s, CUDA %d.%d, driver for CUDA %d.%d",
+             MB_VERSION, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    return MB_OK;
+}
+
+static void cuda_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
+    if (ctx->exec)
+        mb_cuda_exec_text(ctx->exec, buf, size);
+    else if (size > 0)
+        buf[0] = '\0';
+}
+
+const struct mb_backend *mb_backend_get(void) {
+    static const struct mb_backend backend = {
+        .abi = MB_BACKEND_ABI,
+        .name = "cuda",
+        .probe = cuda_probe,
+        .open = cuda_open,
+        .close = cuda_close,
+        .buf_alloc = cuda_buf_alloc,
+        .buf_free = cuda_buf_free,
+        .upload = cuda_upload,
+        .download = cuda_download,
+        .plan = cuda_plan,
+        .load = cuda_load,
+        .launch = cuda_launch,
+        .sync = cuda_sync,
+        .info = cuda_info,
+        .plan_text = cuda_plan_text,
+    };
+    return &backend;
+}

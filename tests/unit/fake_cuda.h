@@ -1,0 +1,25 @@
+/* A CUDA runtime for tests without a GPU: one device whose memory is the host's, and kernels that
+ * are the CPU's scalar ones behind struct mb_cuda_kernel.
+ *
+ * It is as lazy as a device may be: what is enqueued runs only when something waits for it, and
+ * what is captured only when its graph runs, so that memory freed or staging used again too early
+ * shows. A count of what is alive shows leaks. */
+#ifndef MB_FAKE_CUDA_H
+#define MB_FAKE_CUDA_H
+
+struct fake_cuda {
+    int cc;      /* of the one device */
+    int fail_at; /* the call, counted from 1, that fails with cudaErrorLaunchFailure; 0: none */
+    int refuse_capture; /* cudaStreamEndCapture fails */
+    int n_calls;        /* of those that can fail, since fake_cuda_reset */
+    int n_alive;        /* allocations, streams, events, graphs */
+    int n_launched;     /* graphs */
+    int n_captured;     /* captures begun */
+    int n_run;          /* kernels, copies and operations that really ran */
+};
+extern struct fake_cuda fake_cuda;
+
+/* Back to a device of compute capability 9.0 on which nothing fails. */
+void fake_cuda_reset(void);
+
+#endif

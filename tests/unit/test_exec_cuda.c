@@ -1,0 +1,490 @@
+/* The CUDA backend's host code on a runtime of paper (fake_cuda.h): whole programs against the
+ * reference, graphs, other weights, and every CUDA call failing once. What real kernels compute is
+ * tested elsewhere. */
+#include "backend_cuda.h"
+#include "fake_cuda.h"
+#include "gpu_graphs.h"
+#include "pointer_table.h"
+#include "program_builder.h"
+#include "reference.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct mb_err err;
+
+static const struct mb_open_config config = {.executor = "mind",
+                                             .device = "cuda",
+                                             .n_threads = 1,
+                                             .precision = MB_FP32,
+                                             .isa_cap = MB_ISA_BEST};
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) != MB_OK) fail_msg("%s: %s", #call, err.text);                                  \
+    } while (0)
+
+static int reset(void **state) {
+    (void)state;
+    fake_cuda_reset();
+    err = (struct mb_err){0};
+    return 0;
+}
+
+static int nothing_left(void **state) {
+    (void)state;
+    return fake_cuda.n_alive; /* cmocka's word for failure is not 0 */
+}
+
+static void has(const char *text, const char *part) {
+    if (!strstr(text, part)) fail_msg("no \"%s\" in\n%s", part, text);
+}
+
+/* ---- programs ---- */
+
+static void check(struct pb *pb, double tolerance) {
+    pb_check_on(mb_backend_get(), &config, pb_done(pb), 11, tolerance);
+}
+
+static uint32_t dense_layer(struct pb *pb, uint32_t x, int64_t in, int64_t out) {
+    uint32_t w = pb_param(pb, MB_WEIGHT, pb_f32(2, in, out, 0, 0));
+    uint32_t b = pb_param(pb, MB_WEIGHT, pb_f32(1, out, 0, 0, 0));
+    return pb_binary(pb, MB_OP_ADD, pb_binary(pb, MB_OP_MATMUL, x, w), b);
+}
+
+static void build_mlp(struct pb *pb) {
+    pb_init(pb);
+    uint32_t x = pb_param(pb, MB_INPUT, pb_f32(2, 5, 33, 0, 0));
+    uint32_t h = pb_unary(pb, MB_OP_RELU, dense_layer(pb, x, 33, 17));
+    pb_output(pb, dense_layer(pb, h, 17, 10));
+}
+
+/* Every place that a value can have: inputs, outputs, weights that load alone reads and that runs
+ * read, constants with data, values between steps, packed and not, and copies to outputs. */
+static void build_places(struct pb *pb) {
+    static const float bias[7] = {1, -2, 3, -4, 5, -6, 7};
+    pb_init(pb);
+    uint32_t x = pb_param(pb, MB_INPUT, pb_f32(2, 3, 5, 0, 0));
+    uint32_t wt = pb_param(pb, MB_WEIGHT, pb_f32(2, 7, 5, 0, 0));
+    uint32_t unused = pb_param(pb, MB_WEIGHT, pb_f32(2, 9, 9, 0, 0));
+    uint32_t scale = pb_param(pb, MB_WEIGHT, pb_f32(1, 7, 0, 0, 0));
+    uint32_t other = pb_param(pb, MB_INPUT, pb_f32(2, 7, 4, 0, 0));
+    uint32_t b = pb_dense(pb, pb_f32(1, 7, 0, 0, 0), bias);
+    union mb_attr turn = {.perm = {{1, 0}}};
+    uint32_t w = pb_node(pb, MB_OP_TRANSPOSE, wt, 0, turn);
+    uint32_t y = pb_binary(pb, MB_OP_ADD, pb_binary(pb, MB_OP_MATMUL, x, w), b);
+    uint32_t scaled = pb_binary(pb, MB_OP_MUL, y, scale);
+    uint32_t half = pb_binary(pb, MB_OP_MUL, pb_unary(pb, MB_OP_TANH, scaled),
+                              pb_fill(pb, pb_f32(0, 0, 0, 0, 0), 0.5));
+    (void)unused;
+    pb_output(pb, pb_binary(pb, MB_OP_MATMUL, half, other)); /* packs in the run */
+    pb_output(pb, half);
+    pb_output(pb, half);
+    pb_output(pb, w); /* a constant */
+    pb_output(pb, x);
+    pb_output(pb, b);
+    pb_output(pb, pb_reshape(pb, scale, pb_f32(2, 7, 1, 0, 0)));
+}
+
+static void mlp(void **state) {
+    (void)state;
+    struct pb pb;
+    build_mlp(&pb);
+    check(&pb, 1e-5);
+    assert_int_equal(fake_cuda.n_captured, 1);
+    assert_int_equal(fake_cuda.n_launched, 1); /* the second of two runs */
+}
+
+static void convolutions(void **state) {
+    (void)state;
+    struct pb pb;
+    pb_init(&pb);
+    uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(4, 2, 3, 8, 8));
+    uint32_t w = pb_param(&pb, MB_WEIGHT, pb_f32(4, 6, 3, 3, 3));
+    uint32_t b = pb_param(&pb, MB_WEIGHT, pb_f32(1, 6, 0, 0, 0));
+    uint32_t y = pb_binary(&pb, MB_OP_ADD, pb_conv(&pb, x, w, MB_NCHW, 1, 1),
+                           pb_reshape(&pb, b, pb_f32(4, 1, 6, 1, 1)));
+    uint32_t pooled = pb_pool(&pb, MB_OP_MAXPOOL2D, pb_unary(&pb, MB_OP_RELU, y), MB_NCHW, 2, 2);
+    pb_output(&pb, dense_layer(&pb, pb_reshape(&pb, pooled, pb_f32(2, 2, 96, 0, 0)), 96, 10));
+    check(&pb, 1e-5);
+}
+
+static void every_place(void **state) {
+    (void)state;
+    struct pb pb;
+    build_places(&pb);
+    check(&pb, 1e-5);
+}
+
+static void other_types(void **state) {
+    (void)state;
+    for (int dtype = MB_F64; dtype <= MB_I64; dtype++) {
+        struct pb pb;
+        pb_init(&pb);
+        uint32_t x = pb_param(&pb, MB_INPUT, pb_type((enum mb_dtype)dtype, 2, 4, 6, 0, 0));
+        uint32_t w = pb_param(&pb, MB_WEIGHT, pb_type((enum mb_dtype)dtype, 2, 6, 3, 0, 0));
+        if (dtype == MB_F64) pb_output(&pb, pb_binary(&pb, MB_OP_MATMUL, x, w));
+        pb_output(&pb, pb_binary(&pb, MB_OP_DIV, x, pb_unary(&pb, MB_OP_NEG, x)));
+        pb_output(&pb, pb_reshape(&pb, w, pb_type((enum mb_dtype)dtype, 2, 3, 6, 0, 0)));
+        check(&pb, 1e-14);
+    }
+}
+
+/* Larger than the staging memory, so that its halves are used again. */
+static void large_transfers(void **state) {
+    (void)state;
+    struct pb pb;
+    pb_init(&pb);
+    uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(2, 2, 1500001, 0, 0));
+    uint32_t w = pb_param(&pb, MB_WEIGHT, pb_f32(1, 1500001, 0, 0, 0));
+    pb_output(&pb, pb_binary(&pb, MB_OP_ADD, x, w));
+    check(&pb, 1e-6);
+}
+
+/* ---- sessions by hand ---- */
+
+enum { MAX_BUFFERS = 8 };
+
+struct session {
+    const struct mb_program *program;
+    struct mb_ctx *ctx;
+    struct mb_buf *in[MAX_BUFFERS], *out[MAX_BUFFERS];
+    void **data;
+};
+
+static size_t bytes_of(const struct mb_type *type) {
+    size_t bytes = 0;
+    assert_true(mb_type_bytes(type, &bytes));
+    return bytes;
+}
+
+static enum mb_status load(struct session *s) {
+    const void *weights[PB_MAX] = {NULL};
+    for (uint32_t i = 0; i < s->program->n_params; i++)
+        if (s->program->params[i].role == MB_WEIGHT) weights[i] = s->data[i];
+    return mb_backend_get()->load(s->ctx, weights, &err);
+}
+
+/* All that comes before a launch; `stop` is needed whatever it returns. */
+static enum mb_status start(struct session *s, const struct mb_program *program) {
+    const struct mb_backend *be = mb_backend_get();
+    enum mb_status st = MB_OK;
+    uint32_t n = 0;
+    *s = (struct session){.program = program, .data = pb_data(program, 3)};
+    MB_TRY(be->probe(&config, &err));
+    MB_TRY(be->open(&config, &s->ctx, &err));
+    MB_TRY(be->plan(s->ctx, program, &err));
+    MB_TRY(load(s));
+    for (uint32_t i = 0; i < program->n_params; i++) {
+        const size_t bytes = bytes_of(&program->params[i].type);
+        if (program->params[i].role != MB_INPUT) continue;
+        MB_TRY(be->buf_alloc(s->ctx, bytes, &s->in[n], &err));
+        MB_TRY(be->upload(s->ctx, s->in[n++], s->data[i], bytes, &err));
+    }
+    for (uint32_t i = 0; i < program->n_outputs; i++)
+        MB_TRY(be->buf_alloc(s->ctx, bytes_of(&program->nodes[program->outputs[i]].type),
+                             &s->out[i], &err));
+out:
+    return st;
+}
+
+static enum mb_status run(const struct session *s, struct mb_buf *const *out) {
+    const struct mb_backend *be = mb_backend_get();
+    enum mb_status st = be->launch(s->ctx, s->in, out, &err);
+    return st == MB_OK ? be->sync(s->ctx, &err) : st;
+}
+
+static void stop(struct session *s) {
+    const struct mb_backend *be = mb_backend_get();
+    for (int i = 0; i < MAX_BUFFERS; i++) {
+        be->buf_free(s->ctx, s->in[i]);
+        be->buf_free(s->ctx, s->out[i]);
+    }
+    be->close(s->ctx);
+    pb_data_free(s->program, s->data);
+}
+
+/* The only output against the reference. */
+static enum mb_status check_output(const struct session *s, const struct mb_buf *out) {
+    const struct mb_type *type = &s->program->nodes[s->program->outputs[0]].type;
+    const size_t bytes = bytes_of(type), count = bytes / mb_dtype_size(type->dtype);
+    double *expected = calloc(count, sizeof *expected);
+    float *got = malloc(bytes);
+    struct mb_err reference;
+    assert_true(expected && got);
+    assert_int_equal(
+        mb_reference_run(s->program, (const void *const *)s->data, &expected, &reference), MB_OK);
+    enum mb_status st = mb_backend_get()->download(s->ctx, got, out, bytes, &err);
+    for (size_t i = 0; st == MB_OK && i < count; i++)
+        if (!(fabs((double)got[i] - expected[i]) <= 1e-5))
+            fail_msg("[%zu] is %g, not %g", i, (double)got[i], expected[i]);
+    free(expected);
+    free(got);
+    return st;
+}
+
+/* ---- graphs ---- */
+
+static void other_buffers_other_graph(void **state) {
+    (void)state;
+    const struct mb_backend *be = mb_backend_get();
+    struct session s;
+    struct pb pb;
+    struct mb_buf *second;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    OK(be->buf_alloc(s.ctx, 5 * 10 * sizeof(float), &second, &err));
+    for (int i = 0; i < 4; i++) {
+        OK(run(&s, s.out));
+        OK(run(&s, &second));
+    }
+    assert_int_equal(fake_cuda.n_captured, 2);
+    assert_int_equal(fake_cuda.n_launched, 6);
+    OK(check_output(&s, s.out[0]));
+    OK(check_output(&s, second));
+    be->buf_free(s.ctx, second);
+    stop(&s);
+}
+
+static void a_launch_is_one_call(void **state) {
+    (void)state;
+    struct session s;
+    struct pb pb;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    OK(run(&s, s.out));
+    const int calls = fake_cuda.n_calls, ran = fake_cuda.n_run;
+    OK(mb_backend_get()->launch(s.ctx, s.in, s.out, &err));
+    assert_int_equal(fake_cuda.n_calls - calls, 1);
+    assert_int_equal(fake_cuda.n_run, ran); /* nothing waited */
+    OK(mb_backend_get()->sync(s.ctx, &err));
+    assert_int_equal(fake_cuda.n_run - ran, 2);
+    stop(&s);
+}
+
+/* The graphs read packed weights where they always are. */
+static void other_weights(void **state) {
+    (void)state;
+    struct session s;
+    struct pb pb;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    OK(run(&s, s.out));
+    for (uint32_t i = 0; i < s.program->n_params; i++) {
+        const size_t n = bytes_of(&s.program->params[i].type) / sizeof(float);
+        for (size_t k = 0; s.program->params[i].role == MB_WEIGHT && k < n; k++)
+            ((float *)s.data[i])[k] *= -0.5f;
+    }
+    OK(load(&s));
+    OK(run(&s, s.out));
+    OK(check_output(&s, s.out[0]));
+    assert_int_equal(fake_cuda.n_launched, 1);
+    stop(&s);
+}
+
+static void without_capture(void **state) {
+    (void)state;
+    static char text[4096];
+    struct session s;
+    struct pb pb;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    mb_backend_get()->plan_text(s.ctx, text, sizeof text);
+    has(text, "cuda:0, Paper H200, sm_90, 132 SMs at 1980 MHz, 60 MB of L2, 4917 GB/s\n");
+    has(text, "launch: one CUDA graph a run");
+    has(text, "matmul_quick: matmul (5,33)x(33,17) + bias + relu; est. 1.0 us, matmul_slow 2.0 us");
+    fake_cuda.refuse_capture = 1;
+    for (int i = 0; i < 3; i++) OK(run(&s, s.out));
+    OK(check_output(&s, s.out[0]));
+    assert_int_equal(fake_cuda.n_captured, 1); /* tried once */
+    assert_int_equal(fake_cuda.n_launched, 0);
+    mb_backend_get()->plan_text(s.ctx, text, sizeof text);
+    has(text, "launch: kernel by kernel, since no graph could be made: end of capture: "
+              "cudaErrorLaunchFailure (719): unspecified launch failure\n");
+    for (size_t size = 0; size < 300; size++) {
+        memset(text, 'x', sizeof text);
+        mb_backend_get()->plan_text(s.ctx, text, size);
+        assert_true(size == 0 || memchr(text, '\0', size));
+        assert_int_equal(text[size], 'x');
+    }
+    stop(&s);
+}
+
+/* ---- pointers ---- */
+
+static void pointer_table(void **state) {
+    (void)state;
+    struct mb_pointer_table table;
+    static char cells[MB_POINTER_ROWS + 1];
+    assert_true(mb_pointer_table_init(&table, 2));
+    for (uint32_t i = 0; i < MB_POINTER_ROWS; i++) {
+        void *const pair[] = {cells + i, cells};
+        assert_int_equal(mb_pointer_table_find(&table, pair), MB_NO_ROW);
+        assert_int_equal(mb_pointer_table_add(&table, pair), i);
+    }
+    for (int round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < MB_POINTER_ROWS; i++) {
+            const uint32_t at = round == 1 ? MB_POINTER_ROWS - 1 - i : i;
+            void *const pair[] = {cells + at, cells}, *const swapped[] = {cells, cells + at};
+            assert_int_equal(mb_pointer_table_find(&table, pair), at);
+            assert_int_equal(mb_pointer_table_find(&table, swapped), at == 0 ? 0 : MB_NO_ROW);
+        }
+    void *const beyond[] = {cells + MB_POINTER_ROWS, cells};
+    assert_int_equal(mb_pointer_table_find(&table, beyond), MB_NO_ROW);
+    assert_int_equal(mb_pointer_table_add(&table, beyond), MB_NO_ROW);
+    mb_pointer_table_fini(&table);
+}
+
+static void more_buffers_than_graphs(void **state) {
+    (void)state;
+    const struct mb_backend *be = mb_backend_get();
+    struct mb_buf *outs[MB_POINTER_ROWS + 3];
+    enum { N = sizeof outs / sizeof *outs };
+    struct session s;
+    struct pb pb;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    for (int i = 0; i < N; i++) OK(be->buf_alloc(s.ctx, 5 * 10 * sizeof(float), &outs[i], &err));
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < N; i++) OK(run(&s, &outs[i]));
+    assert_int_equal(fake_cuda.n_captured, MB_POINTER_ROWS);
+    assert_int_equal(fake_cuda.n_launched, MB_POINTER_ROWS);
+    OK(check_output(&s, outs[N - 1]));
+    for (int i = 0; i < N; i++) be->buf_free(s.ctx, outs[i]);
+    stop(&s);
+}
+
+/* ---- refusals and failures ---- */
+
+static void refused(struct mb_open_config asked, enum mb_status status, const char *text) {
+    struct mb_ctx *ctx = NULL;
+    assert_int_equal(mb_backend_get()->probe(&asked, &err), status);
+    has(err.text, text);
+    assert_int_equal(mb_backend_get()->open(&asked, &ctx, &err), status);
+    assert_null(ctx);
+}
+
+static void refusals(void **state) {
+    (void)state;
+    struct mb_open_config asked = config;
+    asked.device = "cpu";
+    refused(asked, MB_E_UNSUPPORTED, "no device cpu");
+    asked = config;
+    asked.executor = "mind-vendor";
+    refused(asked, MB_E_INVALID, "no executor mind-vendor");
+    asked = config;
+    asked.precision = MB_TF32;
+    refused(asked, MB_E_UNSUPPORTED, "fp32 only");
+    asked = config;
+    asked.device_index = 1;
+    refused(asked, MB_E_UNSUPPORTED, "there is no device cuda:1: the driver shows 1");
+    fake_cuda.cc = 70;
+    refused(config, MB_E_UNSUPPORTED, "compute capability 7.0; 7.5 is the least");
+}
+
+static void wrong_order(void **state) {
+    (void)state;
+    const struct mb_backend *be = mb_backend_get();
+    const void *weights[PB_MAX] = {NULL};
+    struct mb_exec_info info;
+    struct mb_ctx *ctx;
+    struct mb_buf *buf, *none[] = {NULL};
+    float values[3] = {0};
+    char text[8] = "x";
+    struct pb pb;
+    OK(be->open(&config, &ctx, &err));
+    be->plan_text(ctx, text, sizeof text);
+    assert_string_equal(text, "");
+    OK(be->info(ctx, &info, &err));
+    assert_int_equal(info.precision, MB_FP32);
+    assert_string_equal(info.math_mode, "fp32, CUDA cores, sm_90");
+    has(info.library, ", CUDA 13.0, driver for CUDA 13.1");
+    assert_int_equal(be->load(ctx, weights, &err), MB_E_INVALID);
+    assert_int_equal(be->launch(ctx, none, none, &err), MB_E_INVALID);
+    OK(be->buf_alloc(ctx, 8, &buf, &err));
+    assert_int_equal(be->upload(ctx, buf, values, 12, &err), MB_E_INVALID);
+    assert_int_equal(be->download(ctx, values, buf, 12, &err), MB_E_INVALID);
+    build_mlp(&pb);
+    OK(be->plan(ctx, pb_done(&pb), &err));
+    struct mb_buf *one[] = {buf};
+    assert_int_equal(be->launch(ctx, one, one, &err), MB_E_INVALID);
+    has(err.text, "launch before load");
+    assert_int_equal(be->load(ctx, weights, &err), MB_E_INVALID);
+    be->buf_free(ctx, buf);
+    be->close(ctx);
+}
+
+/* Each CUDA call in turn fails: an error that names it, or a run without a graph; nothing leaks. */
+static void every_call_fails(void **state) {
+    (void)state;
+    struct pb pb;
+    build_places(&pb);
+    pb.program.n_outputs = 1;
+    const struct mb_program *program = pb_done(&pb);
+    int failed = 0, survived = 0;
+    for (int at = 1;; at++) {
+        struct session s;
+        fake_cuda_reset();
+        fake_cuda.fail_at = at;
+        err.text[0] = '\0';
+        enum mb_status st = start(&s, program);
+        if (st == MB_OK) st = run(&s, s.out);
+        if (st == MB_OK) st = run(&s, s.out);
+        if (st == MB_OK) st = check_output(&s, s.out[0]);
+        const bool happened = fake_cuda.n_calls >= at;
+        if (st != MB_OK) has(err.text, "cudaErrorLaunchFailure (719): unspecified launch failure");
+        if (st != MB_OK) assert_int_equal(st, MB_E_DEVICE);
+        failed += st != MB_OK;
+        survived += st == MB_OK && happened;
+        stop(&s);
+        assert_int_equal(fake_cuda.n_alive, 0);
+        if (!happened) break;
+    }
+    assert_true(failed > 50);
+    assert_in_range(survived, 4, 40); /* capture's own calls and the work captured */
+}
+
+static void device_time(void **state) {
+    (void)state;
+    struct mb_gpu *gpu;
+    cudaEvent_t from, to;
+    double ns = 0;
+    OK(mb_gpu_open(0, &gpu, &err));
+    OK(mb_gpu_event_new(&from, &err));
+    OK(mb_gpu_event_new(&to, &err));
+    OK(mb_gpu_event_record(gpu, from, &err));
+    OK(mb_gpu_event_record(gpu, to, &err));
+    OK(mb_gpu_event_elapsed(from, to, &ns, &err));
+    assert_true(ns == 0.5e6);
+    mb_gpu_event_free(from);
+    mb_gpu_event_free(to);
+    mb_gpu_close(gpu);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, reset, nothing_left)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(mlp),
+        TEST(convolutions),
+        TEST(every_place),
+        TEST(other_types),
+        TEST(large_transfers),
+        TEST(other_buffers_other_graph),
+        TEST(a_launch_is_one_call),
+        TEST(other_weights),
+        TEST(without_capture),
+        TEST(pointer_table),
+        TEST(more_buffers_than_graphs),
+        TEST(refusals),
+        TEST(wrong_order),
+        TEST(every_call_fails),
+        TEST(device_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
