@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct kt_counts kt_counts;
+size_t kt_operand_align = sizeof(float);
 
 /* ---- kernels that the processor cannot run ---- */
 
@@ -336,10 +337,10 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
     }
     kt_counts.run++;
     struct trial t = {.kernel = kernel, .desc = desc, .has_bias = sizes.bias > 0};
-    t.x = region_new(sizes.x * sizeof(float), sizeof(float));
-    t.w = region_new(sizes.w * sizeof(float), sizeof(float));
-    t.bias = region_new(sizes.bias * sizeof(float), sizeof(float));
-    t.y = region_new(sizes.y * sizeof(float), sizeof(float));
+    t.x = region_new(sizes.x * sizeof(float), kt_operand_align);
+    t.w = region_new(sizes.w * sizeof(float), kt_operand_align);
+    t.bias = region_new(sizes.bias * sizeof(float), kt_operand_align);
+    t.y = region_new(sizes.y * sizeof(float), kt_operand_align);
     t.packed = region_new(kernel->packed_bytes(desc, n_threads), 64);
     t.scratch = region_new(kernel->scratch_bytes(desc, n_threads), 64);
     float *first = malloc(t.y.bytes);

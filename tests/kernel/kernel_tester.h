@@ -2,8 +2,8 @@
  *
  * x, w, bias, y, the packed weights and the scratch each end at an unmapped page, so that a read or
  * write past the end faults, and have guard words before them, checked afterwards. Operands are
- * aligned to 4 bytes only; packed weights and scratch to 64, as kernel.h promises. Every failure
- * prints kernel, shape, threads, fill and the first wrong index, on stderr. */
+ * aligned to kt_operand_align bytes, packed weights and scratch to 64, as kernel.h promises. Every
+ * failure prints kernel, shape, threads, fill and the first wrong index, on stderr. */
 #ifndef MB_KERNEL_TESTER_H
 #define MB_KERNEL_TESTER_H
 
@@ -50,6 +50,8 @@ bool kt_matmul(const struct mb_cpu_kernel *kernel, const struct mb_matmul_desc *
                enum kt_fill fill, struct kt_tolerance tolerance);
 bool kt_conv2d(const struct mb_cpu_kernel *kernel, const struct mb_conv2d_desc *desc, int n_threads,
                enum kt_fill fill, struct kt_tolerance tolerance);
+
+extern size_t kt_operand_align; /* 4 unless set: no more */
 
 struct kt_counts {
     long run, unsupported, failed;

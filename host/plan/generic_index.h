@@ -1,8 +1,12 @@
-/* Where elements lie: what the generic operations of all dtypes share. */
+/* Where elements lie: what the generic operations of all dtypes and devices share. */
 #ifndef MB_GENERIC_INDEX_H
 #define MB_GENERIC_INDEX_H
 
 #include "program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 static inline int64_t mb_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -47,4 +51,7 @@ struct mb_matrices mb_matrices_of(const struct mb_type *a, const struct mb_type 
 /* Which matrix of operand `which` entry `entry` of the batch reads. */
 int64_t mb_matrices_entry(const struct mb_matrices *mm, int which, int64_t entry);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
