@@ -146,7 +146,7 @@ bool fits_a_gpu(dim3 grid, dim3 block, size_t shared_bytes) {
 
 } // namespace
 
-const char *mb_emulation_error() {
+extern "C" const char *mb_emulation_error() {
     const char *error = gpu.unread_error;
     gpu.unread_error = nullptr;
     return error;

@@ -25,7 +25,7 @@ extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 
 /* Why a launch failed since the last call, or NULL. */
-const char *mb_emulation_error();
+extern "C" const char *mb_emulation_error();
 
 /* How the threads of a grid call a kernel with its arguments. */
 typedef void mb_emulation_body(const void *context);

@@ -43,14 +43,8 @@ const struct mb_cpu_kernel *kt_runnable(const struct mb_cpu_kernel *row) {
 enum { PAGE = 4096, GUARD = 256 };
 static const unsigned char guard_byte = 0xa5;
 
-/* [guard][bytes][slack] and then an unmapped page; slack < align. */
-struct region {
-    unsigned char *map, *data;
-    size_t map_bytes, bytes, slack;
-};
-
-static struct region region_new(size_t bytes, size_t align) {
-    struct region r = {.bytes = bytes};
+struct kt_region kt_region_new(size_t bytes, size_t align) {
+    struct kt_region r = {.bytes = bytes};
     r.slack = (align - bytes % align) % align;
     size_t pages = (bytes + r.slack + GUARD + PAGE - 1) / PAGE + 1;
     r.map_bytes = pages * PAGE;
@@ -65,9 +59,9 @@ static struct region region_new(size_t bytes, size_t align) {
     return r;
 }
 
-static void region_free(struct region *r) { munmap(r->map, r->map_bytes); }
+void kt_region_free(struct kt_region *r) { munmap(r->map, r->map_bytes); }
 
-static bool guards_intact(const struct region *r) {
+bool kt_region_intact(const struct kt_region *r) {
     for (size_t i = 1; i <= GUARD; i++)
         if (r->data[-(ptrdiff_t)i] != guard_byte) return false;
     for (size_t i = 0; i < r->slack; i++)
@@ -195,7 +189,7 @@ static struct sum conv2d_at(const struct mb_conv2d_desc *d, const float *x, cons
 struct trial {
     const struct mb_cpu_kernel *kernel;
     const union mb_step_desc *desc;
-    struct region x, w, bias, y, packed, scratch;
+    struct kt_region x, w, bias, y, packed, scratch;
     bool has_bias;
 };
 
@@ -337,12 +331,12 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
     }
     kt_counts.run++;
     struct trial t = {.kernel = kernel, .desc = desc, .has_bias = sizes.bias > 0};
-    t.x = region_new(sizes.x * sizeof(float), kt_operand_align);
-    t.w = region_new(sizes.w * sizeof(float), kt_operand_align);
-    t.bias = region_new(sizes.bias * sizeof(float), kt_operand_align);
-    t.y = region_new(sizes.y * sizeof(float), kt_operand_align);
-    t.packed = region_new(kernel->packed_bytes(desc, n_threads), 64);
-    t.scratch = region_new(kernel->scratch_bytes(desc, n_threads), 64);
+    t.x = kt_region_new(sizes.x * sizeof(float), kt_operand_align);
+    t.w = kt_region_new(sizes.w * sizeof(float), kt_operand_align);
+    t.bias = kt_region_new(sizes.bias * sizeof(float), kt_operand_align);
+    t.y = kt_region_new(sizes.y * sizeof(float), kt_operand_align);
+    t.packed = kt_region_new(kernel->packed_bytes(desc, n_threads), 64);
+    t.scratch = kt_region_new(kernel->scratch_bytes(desc, n_threads), 64);
     float *first = malloc(t.y.bytes);
     bool ok = first != NULL;
     fill((float *)t.x.data, sizes.x, how, true, 1);
@@ -356,7 +350,7 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
         mb_team_run(n_threads, run_body, &t);
         if (repeat == 0) memcpy(first, t.y.data, t.y.bytes);
     }
-    const struct region *regions[] = {&t.x, &t.w, &t.bias, &t.y, &t.packed, &t.scratch};
+    const struct kt_region *regions[] = {&t.x, &t.w, &t.bias, &t.y, &t.packed, &t.scratch};
     static const char *const overrun[] = {"guards of x overwritten",
                                           "guards of w overwritten",
                                           "guards of bias overwritten",
@@ -365,14 +359,14 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
                                           "guards of scratch "
                                           "overwritten"};
     for (int i = 0; ok && i < 6; i++)
-        if (!guards_intact(regions[i])) ok = complain(&t, n_threads, how, overrun[i]);
+        if (!kt_region_intact(regions[i])) ok = complain(&t, n_threads, how, overrun[i]);
     if (ok) ok = check_values(&t, n_threads, how, tolerance);
     if (ok && memcmp(first, t.y.data, t.y.bytes) != 0)
         ok = complain(&t, n_threads, how, "a second run gave other bits");
     free(first);
     for (int i = 0; i < 6; i++) {
-        struct region region = *regions[i];
-        region_free(&region);
+        struct kt_region region = *regions[i];
+        kt_region_free(&region);
     }
     return ok;
 }

@@ -58,6 +58,15 @@ struct kt_counts {
 };
 extern struct kt_counts kt_counts;
 
+/* Guarded memory: [guard][bytes][slack] and then an unmapped page; slack < align. */
+struct kt_region {
+    unsigned char *map, *data;
+    size_t map_bytes, bytes, slack;
+};
+struct kt_region kt_region_new(size_t bytes, size_t align); /* exits when there is none */
+void kt_region_free(struct kt_region *region);
+bool kt_region_intact(const struct kt_region *region); /* guards and slack as they were */
+
 /* The shapes of each kind: matmul_cases.c and conv2d_cases.c. */
 void kt_matmul_cases(const struct mb_cpu_kernel *kernel);
 void kt_conv2d_cases(const struct mb_cpu_kernel *kernel);

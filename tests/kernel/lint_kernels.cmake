@@ -1,12 +1,12 @@
-# Fails when a file in DIR/kernels has no row in DIR/kernels.def.
-file(GLOB files RELATIVE ${DIR}/kernels ${DIR}/kernels/*.c)
+# Fails when one of FILES in DIR/kernels has no row in DIR/kernels.def.
+file(GLOB files RELATIVE ${DIR}/kernels ${DIR}/kernels/${FILES})
 if(NOT files)
   message(FATAL_ERROR "${DIR}/kernels: no kernel at all")
 endif()
 file(READ ${DIR}/kernels.def rows)
 foreach(file IN LISTS files)
-  string(REGEX REPLACE "\\.c$" "" name ${file})
-  if(NOT rows MATCHES "\nK\\(${name}, ")
+  string(REGEX REPLACE "\\.[a-z]+$" "" name ${file})
+  if(NOT rows MATCHES "\nK\\(${name}[,)]")
     message(SEND_ERROR "kernels/${file} has no row in kernels.def")
   endif()
 endforeach()

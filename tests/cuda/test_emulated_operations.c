@@ -1,0 +1,312 @@
+/* Every operation and element type of cuda/kernels/operations*.cu in emulation, against the FP64
+ * reference and, for which of them there are, against the CPU's table. */
+#include "cuda_kernel.h"
+#include "generic.h"
+#include "kernel_tester.h"
+#include "program_builder.h"
+#include "reference.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+extern const char *mb_emulation_error(void);
+
+static const enum mb_dtype floats[] = {MB_F32, MB_F64};
+static const enum mb_dtype numbers[] = {MB_F32, MB_F64, MB_I32, MB_I64};
+enum { N_FLOATS = 2, N_NUMBERS = 4 };
+
+/* Relative to the element itself (functions of single elements) or to the largest one (sums). */
+static double tolerance_of(enum mb_dtype dtype) {
+    return dtype == MB_F32 ? 2e-6 : dtype == MB_F64 ? 1e-13 : 0;
+}
+
+static void compare(const struct mb_node *node, const void *y, const double *expected, size_t count,
+                    bool each) {
+    double largest = 0;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(expected[i])) largest = fmax(largest, fabs(expected[i]));
+    for (size_t i = 0; i < count; i++) {
+        const double got = mb_reference_element(node->type.dtype, y, i), want = expected[i];
+        const double scale = each ? fabs(want) : largest;
+        const bool fits = isnan(want) ? isnan(got)
+                          : isinf(want)
+                              ? got == want
+                              : fabs(got - want) <= tolerance_of(node->type.dtype) * scale;
+        if (fits) continue;
+        fail_msg("%s %s: y[%zu] is %.17g, expected %.17g", mb_op_info(node->op)->name,
+                 mb_dtype_name(node->type.dtype), i, got, want);
+    }
+}
+
+/* Two runs, in opposite orders of threads and blocks, from guarded operands to a guarded y. */
+static void run_node(const struct pb *pb, uint32_t at, void *const *data, const double *expected,
+                     bool each) {
+    const struct mb_node *node = &pb->nodes[at];
+    struct mb_cuda_operation_args args = {.node = node};
+    struct kt_region operands[2], y;
+    size_t bytes, count;
+    for (uint32_t k = 0; k < node->n_operands; k++) {
+        const struct mb_node *operand = &pb->nodes[node->operand[k]];
+        assert_true(mb_type_bytes(&operand->type, &bytes));
+        operands[k] = kt_region_new(bytes, 8);
+        memcpy(operands[k].data, data[operand->attr.param.index], bytes);
+        args.types[k] = &operand->type, args.operands[k] = operands[k].data;
+    }
+    assert_true(mb_type_bytes(&node->type, &bytes));
+    assert_true(mb_shape_count(&node->type.shape, &count));
+    y = kt_region_new(bytes, 8);
+    args.y = y.data;
+    for (int repeat = 0; repeat < 2; repeat++) {
+        memset(y.data, 0xff, bytes);
+        assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+        assert_null(mb_emulation_error());
+        compare(node, y.data, expected, count, each);
+    }
+    assert_true(kt_region_intact(&y));
+    for (uint32_t k = 0; k < node->n_operands; k++) {
+        assert_true(kt_region_intact(&operands[k]));
+        kt_region_free(&operands[k]);
+    }
+    kt_region_free(&y);
+}
+
+/* Puts what is special into a float operand. */
+static void spoil(const struct mb_type *type, void *data) {
+    size_t count;
+    assert_true(mb_shape_count(&type->shape, &count));
+    if (count < 3) return;
+    float *f = data;
+    double *d = data;
+    if (type->dtype == MB_F32) f[count / 2] = NAN, f[count - 1] = -INFINITY, f[0] = -0.0f;
+    if (type->dtype == MB_F64)
+        d[count / 2] = (double)NAN, d[count - 1] = -(double)INFINITY, d[0] = -0.0;
+}
+
+static void check(struct pb *pb, uint32_t node, bool each) {
+    pb_output(pb, node);
+    const struct mb_program *program = pb_done(pb);
+    size_t count;
+    assert_true(mb_shape_count(&pb->nodes[node].type.shape, &count));
+    assert_true(mb_cuda_has_operation(pb->nodes[node].op, pb->nodes[node].type.dtype));
+    for (int special = 0; special < 2; special++) {
+        void **data = pb_data(program, 7);
+        double *expected = malloc(count * sizeof *expected);
+        assert_non_null(expected);
+        for (uint32_t i = 0; special && i < program->n_params; i++)
+            spoil(&program->params[i].type, data[i]);
+        struct mb_err err;
+        assert_int_equal(mb_reference_run(program, (const void *const *)data, &expected, &err),
+                         MB_OK);
+        run_node(pb, node, data, expected, each);
+        free(expected);
+        pb_data_free(program, data);
+    }
+}
+
+static void check_unary(enum mb_op op, struct mb_type x, union mb_attr attr, bool each) {
+    struct pb pb;
+    pb_init(&pb);
+    check(&pb, pb_node(&pb, op, pb_param(&pb, MB_INPUT, x), 0, attr), each);
+}
+
+static void check_binary(enum mb_op op, struct mb_type a, struct mb_type b, union mb_attr attr,
+                         bool each) {
+    struct pb pb;
+    pb_init(&pb);
+    const uint32_t x = pb_param(&pb, MB_INPUT, a), w = pb_param(&pb, MB_INPUT, b);
+    check(&pb, pb_node(&pb, op, x, w, attr), each);
+}
+
+static const union mb_attr no_attr = {.fill = {0}};
+
+static void test_table(void **state) {
+    (void)state;
+    for (int op = 0; op < MB_OP_COUNT; op++)
+        for (int dtype = MB_F32; dtype <= MB_BOOL; dtype++)
+            if (mb_cuda_has_operation((enum mb_op)op, (enum mb_dtype)dtype) !=
+                (mb_generic_find((enum mb_op)op, (enum mb_dtype)dtype) != NULL))
+                fail_msg("%s %s", mb_op_info((enum mb_op)op)->name,
+                         mb_dtype_name((enum mb_dtype)dtype));
+}
+
+static void test_binary(void **state) {
+    (void)state;
+    static const enum mb_op ops[] = {MB_OP_ADD, MB_OP_SUB, MB_OP_MUL,
+                                     MB_OP_DIV, MB_OP_MAX, MB_OP_MIN};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        for (int t = 0; t < N_NUMBERS; t++) {
+            const enum mb_dtype d = numbers[t];
+            const struct mb_type pairs[][2] = {
+                {pb_type(d, 1, 300, 0, 0, 0), pb_type(d, 1, 300, 0, 0, 0)},
+                {pb_type(d, 2, 3, 5, 0, 0), pb_type(d, 1, 5, 0, 0, 0)},
+                {pb_type(d, 3, 4, 1, 3, 0), pb_type(d, 2, 2, 1, 0, 0)},
+                {pb_type(d, 0, 0, 0, 0, 0), pb_type(d, 2, 2, 3, 0, 0)},
+                {pb_type(d, 4, 2, 1, 3, 5), pb_type(d, 4, 1, 7, 1, 5)},
+                {pb_type(d, 1, 1, 0, 0, 0), pb_type(d, 0, 0, 0, 0, 0)},
+            };
+            for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
+                check_binary(ops[i], pairs[p][0], pairs[p][1], no_attr, true);
+        }
+}
+
+static void test_unary(void **state) {
+    (void)state;
+    static const enum mb_op ops[] = {MB_OP_NEG, MB_OP_ABS, MB_OP_RELU, MB_OP_SIGMOID, MB_OP_TANH,
+                                     MB_OP_EXP, MB_OP_LOG, MB_OP_SQRT, MB_OP_GELU};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        for (int t = 0; t < (i < 3 ? N_NUMBERS : N_FLOATS); t++) {
+            check_unary(ops[i], pb_type(numbers[t], 3, 3, 5, 17, 0), no_attr, true);
+            check_unary(ops[i], pb_type(numbers[t], 0, 0, 0, 0, 0), no_attr, true);
+        }
+}
+
+static void test_integers(void **state) {
+    (void)state;
+    static const int32_t a[] = {7, INT32_MIN, -7, INT32_MAX}, b[] = {0, -1, 2, 1};
+    static const int32_t quotients[] = {0, INT32_MIN, -3, INT32_MAX};
+    static const int32_t sums[] = {7, INT32_MAX, -5, INT32_MIN};
+    const struct mb_type type = pb_type(MB_I32, 1, 4, 0, 0, 0);
+    const struct mb_node divide = {.op = MB_OP_DIV, .n_operands = 2, .type = type};
+    const struct mb_node add = {.op = MB_OP_ADD, .n_operands = 2, .type = type};
+    int32_t y[4];
+    struct mb_cuda_operation_args args = {&divide, {&type, &type}, {a, b}, y};
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_memory_equal(y, quotients, sizeof y);
+    args.node = &add;
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_memory_equal(y, sums, sizeof y);
+}
+
+static void test_fill_and_moves(void **state) {
+    (void)state;
+    for (int t = MB_F32; t <= MB_BOOL; t++) {
+        const enum mb_dtype d = (enum mb_dtype)t;
+        const struct mb_node fill = {.op = MB_OP_FILL,
+                                     .type = pb_type(d, 2, 3, 100, 0, 0),
+                                     .attr = {.fill = {d == MB_BOOL ? 1 : -3}}};
+        double expected[300];
+        for (int i = 0; i < 300; i++) expected[i] = fill.attr.fill.value;
+        struct pb pb;
+        pb_init(&pb);
+        pb.nodes[0] = fill;
+        run_node(&pb, 0, NULL, expected, true);
+        const union mb_attr perm = {.perm = {{2, 0, 1}}};
+        if (d == MB_BOOL) continue;
+        check_unary(MB_OP_TRANSPOSE, pb_type(d, 3, 3, 5, 20, 0), perm, true);
+        pb_init(&pb);
+        const uint32_t x = pb_param(&pb, MB_INPUT, pb_type(d, 2, 6, 7, 0, 0));
+        check(&pb, pb_reshape(&pb, x, pb_type(d, 3, 2, 7, 3, 0)), true);
+    }
+    /* Booleans move as bytes. */
+    static const uint8_t x[] = {1, 0, 0, 1, 1, 1}, transposed[] = {1, 1, 0, 1, 0, 1};
+    const struct mb_type type = pb_type(MB_BOOL, 2, 2, 3, 0, 0);
+    const struct mb_node node = {.op = MB_OP_TRANSPOSE,
+                                 .n_operands = 1,
+                                 .type = pb_type(MB_BOOL, 2, 3, 2, 0, 0),
+                                 .attr = {.perm = {{1, 0}}}};
+    uint8_t y[6];
+    const struct mb_cuda_operation_args args = {&node, {&type, NULL}, {x, NULL}, y};
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_memory_equal(y, transposed, sizeof y);
+}
+
+static void test_reductions(void **state) {
+    (void)state;
+    for (int t = 0; t < N_NUMBERS; t++)
+        for (uint32_t axes = 1; axes < 8; axes++)
+            for (int keep = 0; keep < 2; keep++) {
+                const union mb_attr attr = {.reduce = {axes, keep}};
+                check_unary(MB_OP_SUM, pb_type(numbers[t], 3, 5, 40, 37, 0), attr, false);
+                check_unary(MB_OP_SUM, pb_type(numbers[t], 3, 2, 3, 1, 0), attr, false);
+                if (t < N_FLOATS)
+                    check_unary(MB_OP_MEAN, pb_type(numbers[t], 3, 3, 7, 51, 0), attr, false);
+            }
+    const union mb_attr none = {.reduce = {0, false}};
+    check_unary(MB_OP_SUM, pb_type(MB_F32, 0, 0, 0, 0, 0), none, false);
+}
+
+static void test_softmax(void **state) {
+    (void)state;
+    for (int t = 0; t < N_FLOATS; t++)
+        for (int32_t axis = 0; axis < 3; axis++) {
+            const union mb_attr attr = {.axis = {axis}};
+            check_unary(MB_OP_SOFTMAX, pb_type(floats[t], 3, 9, 13, 41, 0), attr, false);
+            check_unary(MB_OP_SOFTMAX, pb_type(floats[t], 3, 1, 33, 2, 0), attr, false);
+        }
+}
+
+static void test_matmul(void **state) {
+    (void)state;
+    for (int t = 0; t < N_FLOATS; t++) {
+        const enum mb_dtype d = floats[t];
+        const struct mb_type pairs[][2] = {
+            {pb_type(d, 2, 3, 4, 0, 0), pb_type(d, 2, 4, 5, 0, 0)},
+            {pb_type(d, 1, 17, 0, 0, 0), pb_type(d, 1, 17, 0, 0, 0)},
+            {pb_type(d, 4, 2, 1, 3, 4), pb_type(d, 3, 5, 4, 2, 0)},
+            {pb_type(d, 1, 7, 0, 0, 0), pb_type(d, 3, 2, 7, 3, 0)},
+            {pb_type(d, 3, 2, 3, 7, 0), pb_type(d, 1, 7, 0, 0, 0)},
+            {pb_type(d, 2, 1, 33, 0, 0), pb_type(d, 2, 33, 300, 0, 0)},
+        };
+        for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
+            check_binary(MB_OP_MATMUL, pairs[p][0], pairs[p][1], no_attr, false);
+    }
+}
+
+static void test_windows(void **state) {
+    (void)state;
+    for (int way = 0; way < 8; way++) {
+        const enum mb_dtype d = floats[way & 1];
+        const enum mb_layout layout = way & 2 ? MB_NHWC : MB_NCHW;
+        const int32_t stride = way & 4 ? 2 : 1;
+        const union mb_attr conv = {.conv = {.layout = layout,
+                                             .padding = MB_PAD_CUSTOM,
+                                             .stride = {stride, 1},
+                                             .pad_before = {1, 0},
+                                             .pad_after = {0, 2}}};
+        const union mb_attr pool = {
+            .pool = {.layout = layout, .kernel = {2, 3}, .stride = {stride, 2}}};
+        const bool nchw = layout == MB_NCHW;
+        const struct mb_type x = nchw ? pb_type(d, 4, 2, 3, 6, 7) : pb_type(d, 4, 2, 6, 7, 3);
+        const struct mb_type w = nchw ? pb_type(d, 4, 5, 3, 3, 2) : pb_type(d, 4, 3, 2, 3, 5);
+        check_binary(MB_OP_CONV2D, x, w, conv, false);
+        check_unary(MB_OP_MAXPOOL2D, x, pool, false);
+        check_unary(MB_OP_AVGPOOL2D, x, pool, false);
+    }
+}
+
+/* Compensated: an error that does not grow with the number of terms. */
+static void test_long_sums(void **state) {
+    (void)state;
+    enum { COUNT = 300000 };
+    const struct mb_type x = pb_type(MB_F32, 1, COUNT, 0, 0, 0), scalar = {MB_F32, {0, {0}}};
+    const struct mb_node sum = {
+        .op = MB_OP_SUM, .n_operands = 1, .type = scalar, .attr = {.reduce = {1, false}}};
+    float *data = malloc(COUNT * sizeof *data), y;
+    assert_non_null(data);
+    double expected = 0;
+    for (int i = 0; i < COUNT; i++) {
+        data[i] = (i % 2 ? -1e6f : 1e6f) + (float)(i % 7);
+        expected += (double)data[i];
+    }
+    const struct mb_cuda_operation_args args = {&sum, {&x, NULL}, {data, NULL}, &y};
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_true(fabs((double)y - expected) <= 1e-6 * fabs(expected));
+    free(data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_unary),          cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_fill_and_moves), cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_softmax),        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_long_sums),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
