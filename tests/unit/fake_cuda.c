@@ -1,12 +1,8 @@
 #include "fake_cuda.h"
 
-#include "cuda_kernel.h"
-#include "generic.h"
-#include "kernel.h"
-
+#include <cuda_runtime_api.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,12 +50,11 @@ static cudaError_t note(cudaError_t error) {
     return error;
 }
 
-/* Every call that can fail begins so. */
-static bool fails(void) { return ++fake_cuda.n_calls == fake_cuda.fail_at; }
+bool fake_cuda_fails(void) { return ++fake_cuda.n_calls == fake_cuda.fail_at; }
 
 #define MAY_FAIL                                                                                   \
     do {                                                                                           \
-        if (fails()) return note(cudaErrorLaunchFailure);                                          \
+        if (fake_cuda_fails()) return note(cudaErrorLaunchFailure);                                \
     } while (0)
 
 static void *make(size_t bytes) {
@@ -86,8 +81,8 @@ static void append(struct queue *queue, void (*run)(const void *), const void *a
     queue->end = &work->next;
 }
 
-static void enqueue(cudaStream_t stream, void (*run)(const void *), const void *args,
-                    size_t bytes) {
+void fake_cuda_enqueue(cudaStream_t stream, void (*run)(const void *), const void *args,
+                       size_t bytes) {
     append(stream->capture ? &stream->capture->queue : &stream->queue, run, args, bytes);
 }
 
@@ -252,12 +247,13 @@ static void run_copy(const void *args) {
     memcpy(copy->dst, copy->src, copy->bytes);
     fake_cuda.n_run++;
 }
-cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind,
-                            cudaStream_t stream) {
+/* Weak, since emulated kernels (tests/cuda) bring one that copies at once. */
+__attribute__((weak)) cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes,
+                                                  enum cudaMemcpyKind kind, cudaStream_t stream) {
     MAY_FAIL;
     (void)kind;
     const struct copy copy = {dst, src, bytes};
-    enqueue(stream, run_copy, &copy, sizeof copy);
+    fake_cuda_enqueue(stream, run_copy, &copy, sizeof copy);
     return cudaSuccess;
 }
 
@@ -276,7 +272,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     cudaGraph_t captured = stream->capture;
     assert_non_null(captured);
     stream->capture = NULL;
-    if (fails() || fake_cuda.refuse_capture) {
+    if (fake_cuda_fails() || fake_cuda.refuse_capture) {
         cudaGraphDestroy(captured);
         return note(cudaErrorLaunchFailure);
     }
@@ -308,7 +304,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t instance, cudaStream_t stream) {
     MAY_FAIL;
     instance->n_pending++;
     fake_cuda.n_launched++;
-    enqueue(stream, run_graph, &instance, sizeof instance);
+    fake_cuda_enqueue(stream, run_graph, &instance, sizeof instance);
     return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -325,121 +321,4 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t instance) {
     clear(&instance->queue);
     drop(instance);
     return cudaSuccess;
-}
-
-/* ---- kernels ---- */
-
-static const struct mb_thread alone = {0, 1};
-
-static const struct mb_cpu_kernel *scalar(enum mb_step_kind kind) {
-    for (size_t i = 0; i < mb_cpu_n_kernels; i++)
-        if (mb_cpu_kernels[i]->kind == kind && mb_cpu_kernels[i]->isa == MB_ISA_SCALAR)
-            return mb_cpu_kernels[i];
-    fail_msg("no scalar kernel");
-    return NULL;
-}
-
-struct kernel_work {
-    const struct mb_cpu_kernel *kernel;
-    union mb_step_desc desc;
-    const float *w, *bias;
-    void *packed;
-    struct mb_kernel_args args;
-};
-static void run_pack(const void *args) {
-    const struct kernel_work *work = args;
-    work->kernel->pack(&work->desc, work->w, work->bias, work->packed, &alone);
-    fake_cuda.n_run++;
-}
-static void run_kernel(const void *args) {
-    const struct kernel_work *work = args;
-    work->kernel->run(&work->desc, &work->args, &alone);
-    fake_cuda.n_run++;
-}
-
-static cudaError_t enqueue_pack(enum mb_step_kind kind, const union mb_step_desc *desc,
-                                const float *w, const float *bias, void *packed,
-                                cudaStream_t stream) {
-    MAY_FAIL;
-    const struct kernel_work work = {
-        .kernel = scalar(kind), .desc = *desc, .w = w, .bias = bias, .packed = packed};
-    enqueue(stream, run_pack, &work, sizeof work);
-    return cudaGetLastError(); /* as after every launch: another's error would show here */
-}
-static cudaError_t enqueue_run(enum mb_step_kind kind, const union mb_step_desc *desc,
-                               const struct mb_cuda_args *args, cudaStream_t stream) {
-    MAY_FAIL;
-    const struct kernel_work work = {
-        .kernel = scalar(kind),
-        .desc = *desc,
-        .args = {.x = args->x, .packed = args->packed, .y = args->y, .scratch = args->scratch}};
-    enqueue(stream, run_kernel, &work, sizeof work);
-    return cudaGetLastError();
-}
-
-#define KERNEL(id, KIND, ns)                                                                       \
-    static bool id##_supports(const union mb_step_desc *desc,                                      \
-                              const struct mb_gpu_properties *gpu) {                               \
-        assert_true(gpu->n_sms == 132 && gpu->memory_gbps > 4900 && gpu->memory_gbps < 4950);      \
-        return scalar(KIND)->supports(desc, 1);                                                    \
-    }                                                                                              \
-    static double id##_cost(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) { \
-        (void)desc, (void)gpu;                                                                     \
-        return ns;                                                                                 \
-    }                                                                                              \
-    static size_t id##_packed(const union mb_step_desc *desc,                                      \
-                              const struct mb_gpu_properties *gpu) {                               \
-        (void)gpu;                                                                                 \
-        return scalar(KIND)->packed_bytes(desc, 1);                                                \
-    }                                                                                              \
-    static size_t id##_scratch(const union mb_step_desc *desc,                                     \
-                               const struct mb_gpu_properties *gpu) {                              \
-        (void)gpu;                                                                                 \
-        return scalar(KIND)->scratch_bytes(desc, 1);                                               \
-    }                                                                                              \
-    static cudaError_t id##_pack(const union mb_step_desc *desc,                                   \
-                                 const struct mb_gpu_properties *gpu, const float *w,              \
-                                 const float *bias, void *packed, cudaStream_t stream) {           \
-        (void)gpu;                                                                                 \
-        return enqueue_pack(KIND, desc, w, bias, packed, stream);                                  \
-    }                                                                                              \
-    static cudaError_t id##_launch(const union mb_step_desc *desc,                                 \
-                                   const struct mb_gpu_properties *gpu,                            \
-                                   const struct mb_cuda_args *args, cudaStream_t stream) {         \
-        (void)gpu;                                                                                 \
-        return enqueue_run(KIND, desc, args, stream);                                              \
-    }                                                                                              \
-    static const struct mb_cuda_kernel id = {                                                      \
-        #id, KIND, id##_supports, id##_cost, id##_packed, id##_scratch, id##_pack, id##_launch};
-
-KERNEL(matmul_slow, MB_STEP_MATMUL, 2000)
-KERNEL(matmul_quick, MB_STEP_MATMUL, 1000)
-KERNEL(conv2d_only, MB_STEP_CONV2D, 5000)
-
-const struct mb_cuda_kernel *const mb_cuda_kernels[] = {&matmul_slow, &matmul_quick, &conv2d_only};
-const size_t mb_cuda_n_kernels = 3;
-
-/* ---- operations ---- */
-
-static enum mb_dtype dtype_of(const struct mb_cuda_operation_args *args) {
-    return args->types[0] ? args->types[0]->dtype : args->node->type.dtype;
-}
-static void run_operation(const void *args) {
-    const struct mb_cuda_operation_args *a = args;
-    bool divided_by_zero = false;
-    const struct mb_generic_args generic = {.node = a->node,
-                                            .types = {a->types[0], a->types[1]},
-                                            .operands = {a->operands[0], a->operands[1]},
-                                            .y = a->y,
-                                            .divided_by_zero = &divided_by_zero};
-    mb_generic_find(a->node->op, dtype_of(a))(&generic, &alone);
-    fake_cuda.n_run++;
-}
-bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype) {
-    return mb_generic_find(op, dtype) != NULL;
-}
-cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
-    MAY_FAIL;
-    enqueue(stream, run_operation, args, sizeof *args);
-    return cudaGetLastError();
 }

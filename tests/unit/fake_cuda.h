@@ -1,11 +1,16 @@
-/* A CUDA runtime for tests without a GPU: one device whose memory is the host's, and kernels that
- * are the CPU's scalar ones behind struct mb_cuda_kernel.
+/* A CUDA runtime for tests without a GPU: one device whose memory is the host's. Its kernels are
+ * those of fake_kernels.c, or the real ones in emulation (tests/cuda), which run when launched, so
+ * that capture must be refused.
  *
  * It is as lazy as a device may be: what is enqueued runs only when something waits for it, and
  * what is captured only when its graph runs, so that memory freed or staging used again too early
  * shows. A count of what is alive shows leaks. */
 #ifndef MB_FAKE_CUDA_H
 #define MB_FAKE_CUDA_H
+
+#include "gpu.h"
+
+#include <stdbool.h>
 
 struct fake_cuda {
     int cc;      /* of the one device */
@@ -21,5 +26,11 @@ extern struct fake_cuda fake_cuda;
 
 /* Back to a device of compute capability 9.0 on which nothing fails. */
 void fake_cuda_reset(void);
+
+/* For kernels. Counts a call that can fail and says whether this one does. */
+bool fake_cuda_fails(void);
+/* run(args), a copy of the `bytes` there, on the stream or in the graph that it captures. */
+void fake_cuda_enqueue(cudaStream_t stream, void (*run)(const void *), const void *args,
+                       size_t bytes);
 
 #endif
