@@ -20,7 +20,7 @@ struct mb_cuda_exec {
     bool loaded;
 
     /* Of the call in progress. */
-    const char *weights; /* load's temporary block */
+    char *weights; /* load's temporary block */
     void *const *buffers;
 };
 
@@ -65,7 +65,7 @@ static void *address(const struct mb_cuda_exec *exec, uint32_t node) {
     switch (value->place) {
     case MB_PLACE_INPUT: return exec->buffers[value->index];
     case MB_PLACE_OUTPUT: return exec->buffers[exec->n_inputs + value->index];
-    case MB_PLACE_WEIGHT: return (void *)(uintptr_t)(exec->weights + exec->offsets[root]);
+    case MB_PLACE_WEIGHT: return exec->weights + exec->offsets[root];
     case MB_PLACE_DENSE: return (char *)exec->constants + exec->offsets[root];
     case MB_PLACE_PERSIST: return (char *)exec->persist + value->offset;
     case MB_PLACE_WORK: return (char *)exec->work + value->offset;
