@@ -16,7 +16,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_> struct mb_tile {
     static constexpr int VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4;
     static constexpr int A_PITCH = BM + 4, B_AT = BK * A_PITCH, STAGE = B_AT + BK * BN;
     static constexpr int SHARED_BYTES = 2 * STAGE * 4;
-    static constexpr int UNROLL = TM * TN > 16 ? 4 : BK;    /* all of BK at once spills */
+    static constexpr int UNROLL = TM * TN > 16 ? 2 : BK;    /* all of BK at once spills */
     static constexpr int SUMS = TM * TN;                    /* of a thread, [TM][TN] */
     static constexpr int A_VECTORS = BM * BK / THREADS / 4; /* a thread stages of each */
     static constexpr int B_VECTORS = BN * BK / THREADS / 4;

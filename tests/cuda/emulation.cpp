@@ -103,14 +103,16 @@ bool all_ended() {
     return true;
 }
 
-void run_pass() {
-    const unsigned count = n_threads();
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned at = gpu.backwards ? count - 1 - i : i;
-        if (gpu.fibers[at].state != RUNS) continue;
-        set_thread(at);
-        swapcontext(&gpu.scheduler, &gpu.fibers[at].context);
-    }
+/* Runs a warp as far as it comes without the other warps: to a block barrier or the end. */
+void run_warp(unsigned begin) {
+    do {
+        for (unsigned i = 0; i < WARP; i++) {
+            const unsigned at = begin + (gpu.backwards ? WARP - 1 - i : i);
+            if (gpu.fibers[at].state != RUNS) continue;
+            set_thread(at);
+            swapcontext(&gpu.scheduler, &gpu.fibers[at].context);
+        }
+    } while (release(begin, begin + WARP, true));
 }
 
 void run_block(size_t shared_bytes) {
@@ -127,14 +129,11 @@ void run_block(size_t shared_bytes) {
         f->state = RUNS;
         f->n_exchanges = 0;
     }
-    for (;;) {
-        run_pass();
-        bool released = release(0, count, false);
-        for (unsigned at = 0; at < count; at += WARP)
-            if (release(at, at + WARP, true)) released = true;
-        if (all_ended() || gpu.error[0]) return;
-        if (!released) fail("threads wait for others that do not come");
-    }
+    do
+        for (unsigned at = 0; at < count && !gpu.error[0]; at += WARP)
+            run_warp(gpu.backwards ? count - WARP - at : at);
+    while (!gpu.error[0] && release(0, count, false));
+    if (!gpu.error[0] && !all_ended()) fail("threads wait for others that do not come");
 }
 
 bool fits_a_gpu(dim3 grid, dim3 block, size_t shared_bytes) {

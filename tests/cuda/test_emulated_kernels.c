@@ -39,17 +39,18 @@ static void matmul_cases(const struct mb_cpu_kernel *kernel) {
                 .batch = 1, .m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2]};
             try_matmul(kernel, d, turn);
         }
+    /* Operands of their own or shared, one after the other or with gaps. */
     static const int64_t batches[][4] = {
         {2, 1, 33, 17}, {3, 4, 16, 8}, {5, 13, 35, 40}, {2, 2, 130, 70}, {2, 9, 3, 1065}};
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
-        for (int shared = 0; shared < 4; shared++, turn++) {
+        for (int way = 0; way < 6; way++, turn++) {
             const int64_t m = batches[i][1], n = batches[i][2], k = batches[i][3];
             const struct mb_matmul_desc d = {.batch = batches[i][0],
                                              .m = m,
                                              .n = n,
                                              .k = k,
-                                             .a_stride = shared & 1 ? 0 : m * k,
-                                             .w_stride = shared & 2 ? 0 : k * n};
+                                             .a_stride = way & 1 ? 0 : m * k + way / 4,
+                                             .w_stride = way & 2 ? 0 : k * n + way / 4 * 3};
             try_matmul(kernel, d, turn);
         }
 }
