@@ -1,12 +1,13 @@
 /* CUDA kernels on the host, for tests: cuda/launch.h without a GPU or nvcc.
  *
- * Blocks run one after the other, a block's threads as fibers. A warp runs as far as it comes before
- * the next one does, its lanes one after the other between shuffles. Fresh shared memory is NaN;
- * every other launch runs blocks and threads backwards, so that a missing barrier shows in one
- * order or the other. A launch fails with cudaErrorLaunchFailure, and mb_emulation_error() says why,
- * when a GPU would hang or be undefined: a barrier or shuffle that some threads do not reach,
- * misaligned vectors, extents that no GPU has. Access outside a buffer is left to the caller's guard
- * pages. What it cannot show: what blocks that run at the same time do to each other, and speed. */
+ * Blocks run one after the other, a block's threads as fibers. A warp runs as far as it comes
+ * before the next one does, its lanes one after the other between shuffles. Fresh shared memory is
+ * NaN; every other launch runs blocks and threads backwards, so that a missing barrier shows in one
+ * order or the other. A launch fails with cudaErrorLaunchFailure, and mb_emulation_error() says
+ * why, when a GPU would hang or be undefined: a barrier or shuffle that some threads do not reach,
+ * misaligned vectors, extents that no GPU has. Access outside a buffer is left to the caller's
+ * guard pages. What it cannot show: what blocks that run at the same time do to each other, and
+ * speed. */
 #ifndef MB_EMULATION_H
 #define MB_EMULATION_H
 
