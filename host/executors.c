@@ -12,9 +12,9 @@
 #define GET_TORCH "run scripts/setup, which installs libtorch, and build again"
 #define GET_CUDA  "install the CUDA Toolkit and build again"
 
-/* A thread of ours that waits for another spins for some 20 us and then sleeps. libgomp's own 300,000
- * rounds are milliseconds: when another program has the core, the thread that is waited for may be
- * kept off it by the one that waits. On idle cores no difference was seen. */
+/* A thread of ours that waits for another spins for some 20 us and then sleeps. libgomp's own
+ * 300,000 rounds are milliseconds: when another program has the core, the thread that is waited for
+ * may be kept off it by the one that waits. On idle cores no difference was seen. */
 #define SPIN "1000"
 
 // clang-format off
