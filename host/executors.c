@@ -27,6 +27,8 @@ const struct mb_executor_entry mb_executor_entries[] = {
     {"torch-jit",    "cpu",  "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL},
     {"mind",         "cuda", "cuda",  NULL, "the product: the fastest plan on the GPU", GET_CUDA, NULL},
     {"mind-kernels", "cuda", "cuda",  NULL, "kernels of ours only", GET_CUDA, NULL},
+    {"torch-eager",  "cuda", "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL},
+    {"torch-jit",    "cuda", "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL},
 };
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;
