@@ -33,17 +33,7 @@ static bool choose(const void *self, enum mb_step_kind kind, const union mb_step
     for (size_t i = 0; i < mb_cuda_n_kernels; i++) {
         const struct mb_cuda_kernel *kernel = mb_cuda_kernels[i];
         if (kernel->kind != kind || !kernel->supports(desc, gpu)) continue;
-        const double cost = kernel->cost(desc, gpu);
-        if (!out->kernel || cost < out->cost_ns) {
-            *out = (struct mb_kernel_choice){.kernel = kernel,
-                                             .name = kernel->name,
-                                             .cost_ns = cost,
-                                             .runner_up = out->name,
-                                             .runner_up_ns = out->cost_ns};
-        } else if (!out->runner_up || cost < out->runner_up_ns) {
-            out->runner_up = kernel->name;
-            out->runner_up_ns = cost;
-        }
+        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, gpu));
     }
     const struct mb_cuda_kernel *best = out->kernel;
     if (!best) return false;

@@ -40,17 +40,7 @@ static bool choose(const void *self, enum mb_step_kind kind, const union mb_step
         if (kernel->kind != kind || kernel->isa > exec->isa ||
             !kernel->supports(desc, exec->n_threads))
             continue;
-        const double cost = kernel->cost(desc, exec->n_threads);
-        if (!out->kernel || cost < out->cost_ns) {
-            *out = (struct mb_kernel_choice){.kernel = kernel,
-                                             .name = kernel->name,
-                                             .cost_ns = cost,
-                                             .runner_up = out->name,
-                                             .runner_up_ns = out->cost_ns};
-        } else if (!out->runner_up || cost < out->runner_up_ns) {
-            out->runner_up = kernel->name;
-            out->runner_up_ns = cost;
-        }
+        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, exec->n_threads));
     }
     const struct mb_cpu_kernel *best = out->kernel;
     if (!best) return false;

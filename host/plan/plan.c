@@ -198,6 +198,20 @@ static void fuse(struct mb_plan *plan, struct mb_step *step) {
 
 /* ---- kernels ---- */
 
+void mb_kernel_offer(struct mb_kernel_choice *choice, const void *kernel, const char *name,
+                     double cost_ns) {
+    if (!choice->kernel || cost_ns < choice->cost_ns) {
+        choice->runner_up = choice->name;
+        choice->runner_up_ns = choice->cost_ns;
+        choice->kernel = kernel;
+        choice->name = name;
+        choice->cost_ns = cost_ns;
+    } else if (!choice->runner_up || cost_ns < choice->runner_up_ns) {
+        choice->runner_up = name;
+        choice->runner_up_ns = cost_ns;
+    }
+}
+
 /* A kernel step headed by node i; false where no kernel can be used. */
 static bool kernel_step(struct mb_plan *plan, const struct mb_plan_device *device, uint32_t i,
                         struct mb_step *step) {

@@ -34,6 +34,11 @@ struct mb_kernel_choice {
     size_t packed_bytes, scratch_bytes;
 };
 
+/* Takes a kernel that supports the step into account: it replaces the choice or its runner-up when
+ * it is cheaper. Of equals the first stays. Start from an all-zero choice. */
+void mb_kernel_offer(struct mb_kernel_choice *choice, const void *kernel, const char *name,
+                     double cost_ns);
+
 /* What the planner asks of a device. */
 struct mb_plan_device {
     const void *self;
