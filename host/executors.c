@@ -12,23 +12,18 @@
 #define GET_TORCH "run scripts/setup, which installs libtorch, and build again"
 #define GET_CUDA  "install the CUDA Toolkit and build again"
 
-/* A thread of ours that waits for another spins for some 20 us and then sleeps. libgomp's own
- * 300,000 rounds are milliseconds: when another program has the core, the thread that is waited for
- * may be kept off it by the one that waits. On idle cores no difference was seen. */
-#define SPIN "1000"
-
 // clang-format off
 const struct mb_executor_entry mb_executor_entries[] = {
-    {"mind",         "cpu",  "cpu",   mb_backend_cpu, "the product: the best kernels this CPU can run", NULL, SPIN},
-    {"mind-avx512",  "cpu",  "cpu",   mb_backend_cpu, "AVX-512 kernels only", NULL, SPIN},
-    {"mind-avx2",    "cpu",  "cpu",   mb_backend_cpu, "AVX2 and FMA kernels only", NULL, SPIN},
-    {"mind-scalar",  "cpu",  "cpu",   mb_backend_cpu, "plain C, any x86-64", NULL, SPIN},
-    {"torch-eager",  "cpu",  "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL},
-    {"torch-jit",    "cpu",  "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL},
-    {"mind",         "cuda", "cuda",  NULL, "the product: the fastest plan on the GPU", GET_CUDA, NULL},
-    {"mind-kernels", "cuda", "cuda",  NULL, "kernels of ours only", GET_CUDA, NULL},
-    {"torch-eager",  "cuda", "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL},
-    {"torch-jit",    "cuda", "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL},
+    {"mind",         "cpu",  "cpu",   mb_backend_cpu, "the product: the best kernels this CPU can run", NULL},
+    {"mind-avx512",  "cpu",  "cpu",   mb_backend_cpu, "AVX-512 kernels only", NULL},
+    {"mind-avx2",    "cpu",  "cpu",   mb_backend_cpu, "AVX2 and FMA kernels only", NULL},
+    {"mind-scalar",  "cpu",  "cpu",   mb_backend_cpu, "plain C, any x86-64", NULL},
+    {"torch-eager",  "cpu",  "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
+    {"torch-jit",    "cpu",  "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
+    {"mind",         "cuda", "cuda",  NULL, "the product: the fastest plan on the GPU", GET_CUDA},
+    {"mind-kernels", "cuda", "cuda",  NULL, "kernels of ours only", GET_CUDA},
+    {"torch-eager",  "cuda", "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
+    {"torch-jit",    "cuda", "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
 };
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;

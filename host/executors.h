@@ -15,9 +15,7 @@ struct mb_executor_entry {
     const char *backend;                       /* the plugin's file is libmindbench_<backend>.so */
     const struct mb_backend *(*builtin)(void); /* NULL for a plugin */
     const char *summary;
-    const char *get_it;     /* how to get a plugin that is not there */
-    const char *spin_count; /* GOMP_SPINCOUNT of its worker, unless the user chose how OpenMP waits;
-                               NULL: the runtime's own */
+    const char *get_it; /* how to get a plugin that is not there */
 };
 
 extern const struct mb_executor_entry mb_executor_entries[];

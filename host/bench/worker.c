@@ -27,7 +27,7 @@ struct mb_worker {
     char end[160]; /* how the process ended, once it has */
 };
 
-/* ---- environment of a worker ---- */
+/* ---- environment of a capped worker ---- */
 
 /* The libraries behind libtorch are capped by variables of their own, so that under MINDBENCH_ISA a
  * race stays like for like. */
@@ -49,20 +49,10 @@ static bool names_variable(const char *entry, const char *name) {
     return strncmp(entry, name, len) == 0 && entry[len] == '=';
 }
 
-/* NAME=VALUE, from malloc. */
-static char *variable(const char *name, const char *value) {
-    size_t size = strlen(name) + strlen(value) + 2;
-    char *text = malloc(size);
-    if (text) snprintf(text, size, "%s=%s", name, value);
-    return text;
-}
-
-/* Ours, with the caps of the instruction set in the place of what it has of those names, and with
- * the executor's way of waiting unless the user chose one. Freed by the caller, entry by entry. */
-static char **worker_environment(const struct mb_executor_entry *executor, enum mb_isa cap) {
+static char **capped_environment(enum mb_isa cap) {
     size_t n = 0, used = 0;
     while (environ[n]) n++;
-    char **env = calloc(n + N_CAPS + 2, sizeof *env);
+    char **env = calloc(n + N_CAPS + 1, sizeof *env);
     if (!env) return NULL;
     for (size_t i = 0; i < n; i++) {
         bool replaced = false;
@@ -72,11 +62,10 @@ static char **worker_environment(const struct mb_executor_entry *executor, enum 
     }
     for (size_t c = 0; c < N_CAPS; c++) {
         if (caps[c].cap != cap) continue;
-        if (!(env[used++] = variable(caps[c].name, caps[c].value))) goto fail;
+        size_t size = strlen(caps[c].name) + strlen(caps[c].value) + 2;
+        if (!(env[used++] = malloc(size))) goto fail;
+        snprintf(env[used - 1], size, "%s=%s", caps[c].name, caps[c].value);
     }
-    if (executor->spin_count && !getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY") &&
-        !(env[used++] = variable("GOMP_SPINCOUNT", executor->spin_count)))
-        goto fail;
     return env;
 fail:
     for (size_t i = 0; env[i]; i++) free(env[i]);
@@ -219,7 +208,7 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     child_socket = fcntl(pair[1], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     params_fd = fcntl(config->params->fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     int outputs_fd = fcntl(w->outputs.fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    env = worker_environment(config->executor, config->open.isa_cap);
+    env = capped_environment(config->open.isa_cap);
     if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || !env) {
         if (outputs_fd >= 0) close(outputs_fd);
         st = mb_fail(err, MB_E_NOMEM, "no descriptors or memory for a worker");

@@ -49,11 +49,10 @@ class Bench:
                               env=self.environment(**(env or {})), timeout=timeout,
                               capture_output=True, text=True, **kwargs)
 
-    def start(self, *args, env=None, without=()):
-        environment = self.environment(**(env or {}))
-        environment = {k: v for k, v in environment.items() if k not in without or k in (env or {})}
-        return subprocess.Popen([self.program, *map(str, args)], cwd=self.folder, env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self, *args, env=None):
+        return subprocess.Popen([self.program, *map(str, args)], cwd=self.folder,
+                                env=self.environment(**(env or {})), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
 
     def result(self, name="out.json"):
         """A result file that fits the schema."""

@@ -179,24 +179,6 @@ def test_a_killed_worker_is_a_marked_row(fake):
                for row in rows.values() if row is not killed[0])
 
 
-def environment_of(pid):
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        return dict(v.split("=", 1) for v in file.read().decode().split("\0") if "=" in v)
-
-
-@pytest.mark.parametrize("chosen", [{}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}])
-def test_only_our_threads_are_told_how_to_wait_and_only_by_default(fake, chosen):
-    process = fake.start("run", "--duration", 30, "--executors", "mind,torch-jit", "--json",
-                         "out.json", "tiny.mind", env=chosen,
-                         without=("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"))
-    time.sleep(3)
-    counts = sorted(environment_of(pid).get("GOMP_SPINCOUNT", "none")
-                    for pid in children_of(process.pid))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert counts == (["1000", "none"] if not chosen else [chosen.get("GOMP_SPINCOUNT", "none")] * 2)
-
-
 def test_workers_die_with_their_parent(fake):
     process = fake.start("run", *LONG, "tiny.mind")
     time.sleep(4)
