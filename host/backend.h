@@ -18,6 +18,7 @@
 #include "program.h"
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,7 @@
 extern "C" {
 #endif
 
-#define MB_BACKEND_ABI    1
+#define MB_BACKEND_ABI    2
 #define MB_BACKEND_SYMBOL "mb_backend_get"
 
 struct mb_ctx; /* each backend's own */
@@ -92,6 +93,20 @@ struct mb_backend {
 
     /* Returns when the outputs of every launch so far may be read. */
     enum mb_status (*sync)(struct mb_ctx *ctx, struct mb_err *err);
+
+    /* Evicts from the device's caches what the program reads, by reading other memory of twice the
+     * last level's size: what a launch behind it finds is in memory. Enqueued like a launch. NULL:
+     * cannot be done, and only warm caches are measured. */
+    enum mb_status (*evict)(struct mb_ctx *ctx, struct mb_err *err);
+
+    /* Time of `n_runs` launches back to back by the device's own clock, from before the first to
+     * after the last, in nanoseconds; waits. The device is held until all is enqueued, as far as
+     * its queue allows, so that the host's share is not in it. With `evicted` each run finds its
+     * data in memory, and the time is the sum of the runs without the evictions. NULL: the device
+     * has no clock apart from the host's (CPU). */
+    enum mb_status (*device_time)(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                  struct mb_buf *const *outputs, uint32_t n_runs, bool evicted,
+                                  double *ns, struct mb_err *err);
 
     enum mb_status (*info)(const struct mb_ctx *ctx, struct mb_exec_info *out, struct mb_err *err);
 
