@@ -43,6 +43,9 @@ struct mb_open_config {
     int n_threads; /* >= 1: threads that compute, the caller's included */
     enum mb_precision precision;
     enum mb_isa isa_cap; /* instruction sets above this one are not used (CPU) */
+    const char *kernel;  /* NULL: the best for each step; else the one row of kernels.def that its
+                            steps may use, for measuring it: plan fails with MB_E_UNSUPPORTED where
+                            it supports none of them. Borrowed during open */
 };
 
 /* What the executor really does, read back after load, never assumed. */
@@ -52,6 +55,21 @@ struct mb_exec_info {
     char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
     double tuning_ns; /* part of plan that went into choosing by measurement: what a user who knows
                          the choice need not spend, so it is reported apart */
+};
+
+/* What the device can do at best, measured on it a moment ago: what a share of a roofline is a
+ * share of. With the threads and instruction sets, or the device, that the context was opened with.
+ */
+enum { MB_CEILING_SIZES = 12 };
+struct mb_ceilings {
+    struct {
+        size_t bytes; /* of a working set read again and again, ascending */
+        double read_gbps;
+    } read[MB_CEILING_SIZES];
+    size_t n_read;
+    double fma_gflops; /* f32 multiply-adds, two operations each */
+    double launch_ns;  /* one empty kernel after another, NaN on a CPU */
+    double graph_node_ns;
 };
 
 struct mb_backend {
@@ -107,6 +125,9 @@ struct mb_backend {
     enum mb_status (*device_time)(struct mb_ctx *ctx, struct mb_buf *const *inputs,
                                   struct mb_buf *const *outputs, uint32_t n_runs, bool evicted,
                                   double *ns, struct mb_err *err);
+
+    /* Takes some hundred milliseconds; needs no program. NULL: the backend measures none. */
+    enum mb_status (*ceilings)(struct mb_ctx *ctx, struct mb_ceilings *out, struct mb_err *err);
 
     enum mb_status (*info)(const struct mb_ctx *ctx, struct mb_exec_info *out, struct mb_err *err);
 
