@@ -305,8 +305,24 @@ void plan_text(const mb_ctx *ctx, char *buf, size_t size) {
 }
 
 const mb_backend backend = {
-    MB_BACKEND_ABI, "torch", probe, open,   close, buf_alloc, buf_free,  upload,
-    download,       plan,    load,  launch, sync,  info,      plan_text,
+    MB_BACKEND_ABI,
+    "torch",
+    probe,
+    open,
+    close,
+    buf_alloc,
+    buf_free,
+    upload,
+    download,
+    plan,
+    load,
+    launch,
+    sync,
+    /*evict=*/nullptr,
+    /*device_time=*/nullptr,
+    /*ceilings=*/nullptr,
+    info,
+    plan_text,
 };
 
 } // namespace
