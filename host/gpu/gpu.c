@@ -2,50 +2,11 @@
 
 #include "arena.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Large enough to hide the cost of a copy's start, small enough to lock without being noticed. */
 static const size_t half_bytes = (size_t)4 << 20;
-
-/* ---- errors ---- */
-
-const char *mb_gpu_error_text(char *buf, size_t size, cudaError_t error) {
-    snprintf(buf, size, "%s (%d): %s", cudaGetErrorName(error), (int)error,
-             cudaGetErrorString(error));
-    return buf;
-}
-
-static enum mb_status status_of(cudaError_t error) {
-    switch (error) {
-    case cudaErrorMemoryAllocation: return MB_E_NOMEM;
-    case cudaErrorInsufficientDriver:
-    case cudaErrorNoDevice:
-    case cudaErrorInvalidDevice:
-    case cudaErrorStubLibrary:
-    case cudaErrorSystemNotReady:
-    case cudaErrorSystemDriverMismatch:
-    case cudaErrorCompatNotSupportedOnDevice:
-    case cudaErrorDevicesUnavailable: return MB_E_UNSUPPORTED;
-    default: return MB_E_DEVICE;
-    }
-}
-
-enum mb_status mb_gpu_fail(struct mb_err *err, cudaError_t error, const char *what, ...) {
-    char text[256], where[200];
-    va_list args;
-    va_start(args, what);
-    vsnprintf(where, sizeof where, what, args);
-    va_end(args);
-    cudaGetLastError();
-    return mb_fail(err, status_of(error), "%s: %s", where,
-                   mb_gpu_error_text(text, sizeof text, error));
-}
-
-enum mb_status mb_gpu_check(cudaError_t error, const char *what, struct mb_err *err) {
-    return error == cudaSuccess ? MB_OK : mb_gpu_fail(err, error, "%s", what);
-}
 
 /* ---- what is there ---- */
 
@@ -55,7 +16,7 @@ enum mb_status mb_gpu_probe(int index, int *cc, struct mb_err *err) {
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess) {
         char text[256];
-        return mb_fail(err, status_of(error),
+        return mb_fail(err, mb_gpu_status(error),
                        "no CUDA device answers: %s; nvidia-smi shows the driver and its devices",
                        mb_gpu_error_text(text, sizeof text, error));
     }

@@ -20,6 +20,7 @@ struct work {
 
 struct queue {
     struct work *first, **end;
+    int n;
 };
 
 struct CUstream_st {
@@ -35,6 +36,8 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
     cudaStream_t stream; /* where it was recorded last */
+    double at_ns;
+    int n_pending; /* records enqueued and not run yet */
 };
 
 static cudaStream_t streams[4];
@@ -79,11 +82,7 @@ static void append(struct queue *queue, void (*run)(const void *), const void *a
     if (!queue->end) queue->end = &queue->first;
     *queue->end = work;
     queue->end = &work->next;
-}
-
-void fake_cuda_enqueue(cudaStream_t stream, void (*run)(const void *), const void *args,
-                       size_t bytes) {
-    append(stream->capture ? &stream->capture->queue : &stream->queue, run, args, bytes);
+    queue->n++;
 }
 
 static void clear(struct queue *queue) {
@@ -91,7 +90,7 @@ static void clear(struct queue *queue) {
         next = work->next;
         free(work);
     }
-    *queue = (struct queue){NULL, NULL};
+    *queue = (struct queue){0};
 }
 
 static void drain(cudaStream_t stream) {
@@ -99,6 +98,18 @@ static void drain(cudaStream_t stream) {
     for (const struct work *work = stream->queue.first; work; work = work->next)
         work->run(work->args);
     clear(&stream->queue);
+}
+
+void fake_cuda_enqueue(cudaStream_t stream, void (*run)(const void *), const void *args,
+                       size_t bytes) {
+    const bool full = fake_cuda.queue_entries && stream->queue.n >= fake_cuda.queue_entries;
+    if (!stream->capture && full) drain(stream);
+    append(stream->capture ? &stream->capture->queue : &stream->queue, run, args, bytes);
+}
+
+void fake_cuda_note(char what) {
+    const size_t n = strlen(fake_cuda.order);
+    if (n + 1 < sizeof fake_cuda.order) fake_cuda.order[n] = what;
 }
 
 static void drain_all(void) {
@@ -213,27 +224,53 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
     MAY_FAIL;
     (void)flags;
     *event = make(sizeof **event);
-    (*event)->stream = NULL;
+    **event = (struct CUevent_st){0};
     return cudaSuccess;
+}
+static void run_event(const void *args) {
+    cudaEvent_t event = *(const cudaEvent_t *)args;
+    event->at_ns = fake_cuda.clock_ns;
+    event->n_pending--;
+    fake_cuda_note('e');
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     MAY_FAIL;
     event->stream = stream;
+    event->n_pending++;
+    fake_cuda_enqueue(stream, run_event, &event, sizeof event);
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     MAY_FAIL;
-    if (event->stream) drain(event->stream);
+    if (event->n_pending) drain(event->stream);
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
     MAY_FAIL;
     assert_ptr_equal(from->stream, to->stream);
-    *ms = 0.5f;
+    assert_int_equal(from->n_pending + to->n_pending, 0);
+    *ms = (float)((to->at_ns - from->at_ns) / 1e6);
     return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    if (event->n_pending) drain_all();
     drop(event);
+    return cudaSuccess;
+}
+
+struct host_function {
+    cudaHostFn_t function;
+    void *arg;
+};
+static void run_host_function(const void *args) {
+    const struct host_function *f = args;
+    fake_cuda_note('g');
+    f->function(f->arg);
+}
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *arg) {
+    MAY_FAIL;
+    const struct host_function f = {function, arg};
+    fake_cuda_enqueue(stream, run_host_function, &f, sizeof f);
     return cudaSuccess;
 }
 
@@ -264,7 +301,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     (void)mode;
     assert_null(stream->capture);
     stream->capture = make(sizeof *stream->capture);
-    stream->capture->queue = (struct queue){NULL, NULL};
+    stream->capture->queue = (struct queue){0};
     fake_cuda.n_captured++;
     return cudaSuccess;
 }
@@ -284,7 +321,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *instance, cudaGraph_t graph,
     MAY_FAIL;
     (void)flags;
     *instance = make(sizeof **instance);
-    **instance = (struct CUgraphExec_st){{NULL, NULL}, 0};
+    **instance = (struct CUgraphExec_st){{0}, 0};
     for (const struct work *work = graph->queue.first; work; work = work->next)
         append(&(*instance)->queue, work->run, work->args, sizeof work->args);
     return cudaSuccess;

@@ -21,11 +21,17 @@ struct fake_cuda {
     int n_launched;     /* graphs */
     int n_captured;     /* captures begun */
     int n_run;          /* kernels, copies and operations that really ran */
+    int queue_entries;  /* of a stream: one more waits for what is in it; 0: no end */
+    double clock_ns;    /* the device's own, which events note; only work of the test moves it */
+    char order[64];     /* host functions 'g' and events 'e' that ran, and what the test adds */
 };
 extern struct fake_cuda fake_cuda;
 
 /* Back to a device of compute capability 9.0 on which nothing fails. */
 void fake_cuda_reset(void);
+
+/* Adds to `order`, which keeps what comes first. */
+void fake_cuda_note(char what);
 
 /* For kernels. Counts a call that can fail and says whether this one does. */
 bool fake_cuda_fails(void);

@@ -457,7 +457,10 @@ static void device_time(void **state) {
     OK(mb_gpu_open(0, &gpu, &err));
     OK(mb_gpu_event_new(&from, &err));
     OK(mb_gpu_event_new(&to, &err));
+    fake_cuda.clock_ns = 2e6;
     OK(mb_gpu_event_record(gpu, from, &err));
+    OK(mb_gpu_sync(gpu, &err));
+    fake_cuda.clock_ns = 2.5e6;
     OK(mb_gpu_event_record(gpu, to, &err));
     OK(mb_gpu_event_elapsed(from, to, &ns, &err));
     assert_true(ns == 0.5e6);
