@@ -73,6 +73,12 @@ struct mb_cuda_operation_args {
 bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype);
 cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStream_t stream);
 
+/* ---- cold caches (kernels/evict.cu) ---- */
+
+/* Reads `count` floats, a multiple of 4 and all finite, through the second-level cache. sink: one
+ * float, left as it is. */
+cudaError_t mb_cuda_evict(const float *from, int64_t count, float *sink, cudaStream_t stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 #include "backend_cpu.h"
 
 #include "cpu_isa.h"
+#include "evict_cpu.h"
 #include "exec.h"
 #include "threads.h"
 
@@ -17,6 +18,7 @@ struct mb_ctx {
     const void **inputs; /* room for the addresses of one launch */
     void **outputs;
     uint32_t n_inputs;
+    struct mb_cpu_evictor *evictor; /* made when first used */
 };
 
 struct mb_buf {
@@ -98,6 +100,7 @@ static void forget_program(struct mb_ctx *ctx) {
 static void cpu_close(struct mb_ctx *ctx) {
     if (!ctx) return;
     forget_program(ctx);
+    mb_cpu_evictor_free(ctx->evictor);
     mb_allocator.release(ctx);
 }
 
@@ -191,6 +194,14 @@ static enum mb_status cpu_sync(struct mb_ctx *ctx, struct mb_err *err) {
     return MB_OK;
 }
 
+static enum mb_status cpu_evict(struct mb_ctx *ctx, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    if (!ctx->evictor) MB_TRY(mb_cpu_evictor_new(ctx->n_threads, &ctx->evictor, err));
+    mb_cpu_evictor_run(ctx->evictor);
+out:
+    return st;
+}
+
 static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                struct mb_err *err) {
     static const char *const math[] = {"fp32, sse2", "fp32, avx2+fma", "fp32, avx512"};
@@ -224,6 +235,7 @@ const struct mb_backend *mb_backend_cpu(void) {
         .load = cpu_load,
         .launch = cpu_launch,
         .sync = cpu_sync,
+        .evict = cpu_evict,
         .info = cpu_info,
         .plan_text = cpu_plan_text,
     };

@@ -300,6 +300,28 @@ static void test_long_sums(void **state) {
     free(data);
 }
 
+/* Reads what it is given and no more, and leaves all as it was. */
+static void test_evict(void **state) {
+    (void)state;
+    const size_t counts[] = {4, 2048, 2048 + 4, 100000};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct kt_region from = kt_region_new(counts[i] * sizeof(float), 16);
+        struct kt_region sink = kt_region_new(sizeof(float), 4);
+        float *values = (float *)(void *)from.data, *sum = (float *)(void *)sink.data;
+        const char *why;
+        for (size_t k = 0; k < counts[i]; k++) values[k] = 0;
+        *sum = 3;
+        assert_int_equal(mb_cuda_evict(values, (int64_t)counts[i], sum, NULL), cudaSuccess);
+        if ((why = mb_emulation_error())) fail_msg("%s", why);
+        assert_true(*sum == 3);
+        values[counts[i] - 1] = NAN; /* the last one is read */
+        assert_int_equal(mb_cuda_evict(values, (int64_t)counts[i], sum, NULL), cudaSuccess);
+        assert_true(isnan(*sum));
+        kt_region_free(&from);
+        kt_region_free(&sink);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),          cmocka_unit_test(test_binary),
@@ -307,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_fill_and_moves), cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_softmax),        cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_windows),        cmocka_unit_test(test_long_sums),
+        cmocka_unit_test(test_evict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,6 +284,22 @@ static void run_copy(const void *args) {
     memcpy(copy->dst, copy->src, copy->bytes);
     fake_cuda.n_run++;
 }
+struct filling {
+    void *memory;
+    int value;
+    size_t bytes;
+};
+static void run_filling(const void *args) {
+    const struct filling *filling = args;
+    memset(filling->memory, filling->value, filling->bytes);
+}
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
+    MAY_FAIL;
+    const struct filling filling = {memory, value, bytes};
+    fake_cuda_enqueue(stream, run_filling, &filling, sizeof filling);
+    return cudaSuccess;
+}
+
 /* Weak, since emulated kernels (tests/cuda) bring one that copies at once. */
 __attribute__((weak)) cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes,
                                                   enum cudaMemcpyKind kind, cudaStream_t stream) {

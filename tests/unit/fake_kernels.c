@@ -41,6 +41,8 @@ static void run_kernel(const void *args) {
     const struct kernel_work *work = args;
     work->kernel->run(&work->desc, &work->args, &alone);
     fake_cuda.n_run++;
+    fake_cuda.clock_ns += 500;
+    fake_cuda_note('k');
 }
 
 static cudaError_t enqueue_pack(enum mb_step_kind kind, const union mb_step_desc *desc,
@@ -127,5 +129,27 @@ bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype) {
 cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
     MAY_FAIL;
     fake_cuda_enqueue(stream, run_operation, args, sizeof *args);
+    return cudaGetLastError();
+}
+
+struct reading {
+    const float *from;
+    int64_t count;
+    const float *sink;
+};
+/* Takes 1 us, and 'x' in the order of things. */
+static void run_evict(const void *args) {
+    const struct reading *reading = args;
+    float sum = *reading->sink;
+    for (int64_t i = 0; i < reading->count; i++) sum += reading->from[i];
+    assert_true(sum == 0);
+    fake_cuda.clock_ns += 1000;
+    fake_cuda_note('x');
+}
+cudaError_t mb_cuda_evict(const float *from, int64_t count, float *sink, cudaStream_t stream) {
+    MAY_FAIL;
+    const struct reading reading = {from, count, sink};
+    assert_true(count * (int64_t)sizeof *from == 2 * 60 << 20);
+    fake_cuda_enqueue(stream, run_evict, &reading, sizeof reading);
     return cudaGetLastError();
 }

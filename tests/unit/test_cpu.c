@@ -2,6 +2,7 @@
  * what must not be, memory used again, and random programs, all against the reference. */
 #include "backend_cpu.h"
 #include "cpu_isa.h"
+#include "evict_cpu.h"
 #include "program_builder.h"
 #include "reference.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -608,6 +610,7 @@ static void every_allocation_may_fail(void **state) {
         st = be->open(&config, &ctx, &err);
         if (st == MB_OK) st = be->plan(ctx, p, &err);
         if (st == MB_OK) st = be->buf_alloc(ctx, 100, &buf, &err);
+        if (st == MB_OK) st = be->evict(ctx, &err);
         if (st == MB_OK) st = mb_reference_run(p, (const void *const *)data, outputs, &err);
         be->buf_free(ctx, buf);
         be->close(ctx);
@@ -617,6 +620,23 @@ static void every_allocation_may_fail(void **state) {
         assert_true(limit < 1000);
     }
     pb_data_free(p, data);
+}
+
+/* More than any cache near the cores, and every line of it. */
+static void evictor_reads_all_that_it_has(void **state) {
+    (void)state;
+    struct mb_cpu_evictor *evictor = NULL;
+    struct mb_err err;
+    const size_t l2 = (size_t)sysconf(_SC_LEVEL2_CACHE_SIZE);
+    for (int n_threads = 1; n_threads <= 3; n_threads++) {
+        assert_int_equal(mb_cpu_evictor_new(n_threads, &evictor, &err), MB_OK);
+        assert_true(mb_cpu_evictor_bytes(evictor) >= 2 * l2);
+        mb_cpu_evictor_run(evictor);
+        mb_cpu_evictor_run(evictor);
+        assert_int_equal(mb_cpu_evictor_lines_read(evictor), mb_cpu_evictor_bytes(evictor) / 64);
+        mb_cpu_evictor_free(evictor);
+    }
+    mb_cpu_evictor_free(NULL);
 }
 
 int main(void) {
@@ -638,6 +658,7 @@ int main(void) {
         cmocka_unit_test(random_programs),
         cmocka_unit_test(integer_division_by_zero),
         cmocka_unit_test(probe_says_why),
+        cmocka_unit_test(evictor_reads_all_that_it_has),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -469,6 +469,63 @@ static void device_time(void **state) {
     mb_gpu_close(gpu);
 }
 
+static enum mb_status time_of(const struct session *s, uint32_t n_runs, bool evicted, double *ns) {
+    return mb_backend_get()->device_time(s->ctx, s->in, s->out, n_runs, evicted, ns, &err);
+}
+
+/* Two kernels a run, 500 ns each; an eviction reads twice the second-level cache. */
+static void device_time_of_runs(void **state) {
+    (void)state;
+    struct session s;
+    struct pb pb;
+    double ns = 0;
+    build_mlp(&pb);
+    OK(start(&s, pb_done(&pb)));
+    for (int i = 0; i < 2; i++) OK(run(&s, s.out));
+    memset(fake_cuda.order, 0, sizeof fake_cuda.order);
+    OK(time_of(&s, 3, false, &ns));
+    assert_true(ns > 2999 && ns < 3001);
+    assert_string_equal(fake_cuda.order, "gekkkkkke");
+    memset(fake_cuda.order, 0, sizeof fake_cuda.order);
+    OK(time_of(&s, 2, true, &ns));
+    assert_true(ns > 1999 && ns < 2001);
+    assert_string_equal(fake_cuda.order, "xgxekkegxekke");
+    memset(fake_cuda.order, 0, sizeof fake_cuda.order);
+    OK(mb_backend_get()->evict(s.ctx, &err));
+    OK(run(&s, s.out));
+    assert_string_equal(fake_cuda.order, "xkk");
+    OK(check_output(&s, s.out[0]));
+    stop(&s);
+}
+
+static void every_call_of_device_time_fails(void **state) {
+    (void)state;
+    struct pb pb;
+    build_mlp(&pb);
+    const struct mb_program *program = pb_done(&pb);
+    int failed = 0;
+    for (int at = 1;; at++) {
+        struct session s;
+        double ns = 0;
+        OK(start(&s, program));
+        for (int i = 0; i < 2; i++) OK(run(&s, s.out));
+        fake_cuda.n_calls = 0;
+        fake_cuda.fail_at = at;
+        enum mb_status st = time_of(&s, 2, true, &ns);
+        if (st == MB_OK) st = time_of(&s, 2, false, &ns);
+        const bool happened = fake_cuda.n_calls >= at;
+        fake_cuda.fail_at = 0;
+        if (happened) assert_int_equal(st, MB_E_DEVICE);
+        if (happened) has(err.text, "cudaErrorLaunchFailure (719): unspecified launch failure");
+        failed += st != MB_OK;
+        OK(time_of(&s, 2, true, &ns));
+        stop(&s);
+        assert_int_equal(fake_cuda.n_alive, 0);
+        if (!happened) break;
+    }
+    assert_in_range(failed, 20, 40);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, reset, nothing_left)
 
 int main(void) {
@@ -488,6 +545,8 @@ int main(void) {
         TEST(wrong_order),
         TEST(every_call_fails),
         TEST(device_time),
+        TEST(device_time_of_runs),
+        TEST(every_call_of_device_time_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,90 @@
+#include "evict_cpu.h"
+
+#include "arena.h"
+#include "threads.h"
+
+#include <hwloc.h>
+#include <stdint.h>
+
+enum { LINE_BYTES = 64, LINE_WORDS = LINE_BYTES / sizeof(uint64_t) };
+
+struct mb_cpu_evictor {
+    int n_threads;
+    uint64_t *words;
+    size_t n_lines;
+    uint64_t sum; /* of what was read: keeps the reads */
+};
+
+/* Of all caches of the level farthest from the cores; 0 when unknown. */
+static size_t last_level_bytes(void) {
+    static const hwloc_obj_type_t levels[] = {HWLOC_OBJ_L4CACHE, HWLOC_OBJ_L3CACHE,
+                                              HWLOC_OBJ_L2CACHE};
+    hwloc_topology_t topology;
+    size_t bytes = 0;
+    if (hwloc_topology_init(&topology) != 0) return 0;
+    if (hwloc_topology_load(topology) == 0)
+        for (size_t i = 0; i < sizeof levels / sizeof *levels && bytes == 0; i++)
+            for (hwloc_obj_t cache = NULL;
+                 (cache = hwloc_get_next_obj_by_type(topology, levels[i], cache));)
+                bytes += cache->attr->cache.size;
+    hwloc_topology_destroy(topology);
+    return bytes;
+}
+
+static const uint64_t *share(const struct mb_cpu_evictor *e, const struct mb_thread *thread,
+                             int64_t *n_lines) {
+    int64_t begin, end;
+    mb_share(thread, (int64_t)e->n_lines, &begin, &end);
+    *n_lines = end - begin;
+    return e->words + begin * LINE_WORDS;
+}
+
+/* Written once, so that every page is memory of its own and near the thread that reads it. */
+static void fill(void *arg, const struct mb_thread *thread) {
+    int64_t n;
+    uint64_t *words = (uint64_t *)share(arg, thread, &n);
+    for (int64_t i = 0; i < n * LINE_WORDS; i++) words[i] = 1;
+}
+
+static void read_lines(void *arg, const struct mb_thread *thread) {
+    struct mb_cpu_evictor *e = arg;
+    int64_t n;
+    uint64_t sum = 0;
+    const uint64_t *words = share(e, thread, &n);
+    for (int64_t i = 0; i < n; i++) sum += words[i * LINE_WORDS];
+    __atomic_fetch_add(&e->sum, sum, __ATOMIC_RELAXED);
+}
+
+enum mb_status mb_cpu_evictor_new(int n_threads, struct mb_cpu_evictor **out, struct mb_err *err) {
+    const size_t bytes = 2 * last_level_bytes();
+    if (bytes == 0)
+        return mb_fail(err, MB_E_UNSUPPORTED,
+                       "cpu: cold caches: the system does not say how large its caches are");
+    struct mb_cpu_evictor *e = mb_allocator.alloc(sizeof *e);
+    uint64_t *words = mb_allocator.alloc(bytes);
+    if (!e || !words) {
+        mb_allocator.release(e);
+        mb_allocator.release(words);
+        return mb_fail(err, MB_E_NOMEM, "cpu: cold caches: out of memory: %zu bytes", bytes);
+    }
+    *e = (struct mb_cpu_evictor){
+        .n_threads = n_threads, .words = words, .n_lines = bytes / LINE_BYTES};
+    mb_team_run(n_threads, fill, e);
+    *out = e;
+    return MB_OK;
+}
+
+void mb_cpu_evictor_free(struct mb_cpu_evictor *e) {
+    if (!e) return;
+    mb_allocator.release(e->words);
+    mb_allocator.release(e);
+}
+
+void mb_cpu_evictor_run(struct mb_cpu_evictor *e) {
+    e->sum = 0;
+    mb_team_run(e->n_threads, read_lines, e);
+}
+
+size_t mb_cpu_evictor_bytes(const struct mb_cpu_evictor *e) { return e->n_lines * LINE_BYTES; }
+/* Every word is 1. */
+size_t mb_cpu_evictor_lines_read(const struct mb_cpu_evictor *e) { return (size_t)e->sum; }
