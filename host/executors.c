@@ -24,6 +24,8 @@ const struct mb_executor_entry mb_executor_entries[] = {
     {"mind-kernels", "cuda", "cuda",  NULL, "kernels of ours only", GET_CUDA},
     {"torch-eager",  "cuda", "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
     {"torch-jit",    "cuda", "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
+    {"torch-graph",  "cuda", "torch", NULL, "torch-jit's work recorded and replayed as one CUDA graph", GET_TORCH},
+    {"torch-defaults", "cuda", "torch", NULL, "torch-eager with PyTorch's own settings: TF32 in cuDNN's convolutions", GET_TORCH},
 };
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;

@@ -97,13 +97,14 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
     struct mb_executor_result *e = racer->result;
     struct mb_accuracy a =
         mb_accuracy_of(r->config->program, mb_worker_outputs(racer->worker), r->reference);
+    const bool tf32 = e->info.precision == MB_TF32;
+    const double rel_l2 = tf32 ? MB_TOLERANCE_TF32_REL_L2 : r->result->tolerance_rel_l2;
+    const double max_rel = tf32 ? MB_TOLERANCE_TF32_MAX_REL : r->result->tolerance_max_rel;
     /* fmax passes over the NaN of a row that was never checked */
     e->rel_l2_error = fmax(e->rel_l2_error, a.rel_l2);
     e->max_abs_error = fmax(e->max_abs_error, a.max_abs);
     e->max_rel_error = fmax(e->max_rel_error, a.max_rel);
-    if (a.finite_agree && a.rel_l2 <= r->result->tolerance_rel_l2 &&
-        a.max_rel <= r->result->tolerance_max_rel)
-        return true;
+    if (a.finite_agree && a.rel_l2 <= rel_l2 && a.max_rel <= max_rel) return true;
     if (!a.finite_agree)
         drop(r, racer, MB_E_NUMERIC,
              arena_printf(&r->result->arena,
@@ -115,8 +116,7 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
              arena_printf(&r->result->arena,
                           "wrong output %s: relative L2 error %.2e (allowed %.0e), largest error "
                           "%.2e of the largest value (allowed %.0e)",
-                          when, a.rel_l2, r->result->tolerance_rel_l2, a.max_rel,
-                          r->result->tolerance_max_rel));
+                          when, a.rel_l2, rel_l2, a.max_rel, max_rel));
     return false;
 }
 
@@ -318,6 +318,16 @@ static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *ou
 
 static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
 
+/* Whether `e` is the better rival of `mind` than `other` (NULL: none yet): of its precision, so
+ * that there is a ratio, and among those the faster. */
+static bool is_nearer(const struct mb_executor_result *mind, const struct mb_executor_result *e,
+                      const struct mb_executor_result *other) {
+    if (!other) return true;
+    const bool alike = e->info.precision == mind->info.precision;
+    const bool other_alike = other->info.precision == mind->info.precision;
+    return alike == other_alike ? e->latency_ns.p50 < other->latency_ns.p50 : alike;
+}
+
 static enum mb_status conclude(struct race *r, struct mb_err *err) {
     const double none = (double)NAN;
     const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
@@ -335,7 +345,7 @@ static enum mb_status conclude(struct race *r, struct mb_err *err) {
     }
     bench->comparisons = mb_arena_calloc(&r->result->arena, 2 * n, sizeof *bench->comparisons);
     if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
-    double fastest_ns = INFINITY;
+    const struct mb_executor_result *fastest = NULL;
     size_t eager = 0; /* the first executor: no other is compared with torch-eager */
     for (size_t i = 1; i < n; i++) {
         const struct mb_executor_result *e = &bench->executors[i];
@@ -344,8 +354,9 @@ static enum mb_status conclude(struct race *r, struct mb_err *err) {
             eager = i;
             bench->against_eager = (int)i - 1;
         }
-        if (is_torch(e->name) && e->valid && e->latency_ns.p50 < fastest_ns) {
-            fastest_ns = e->latency_ns.p50;
+        if (is_torch(e->name) && e->valid && e->n_samples &&
+            is_nearer(&bench->executors[0], e, fastest)) {
+            fastest = e;
             bench->against_fastest = (int)i - 1;
         }
     }

@@ -22,6 +22,10 @@
 #define MB_TOLERANCE_REL_L2  5e-6
 #define MB_TOLERANCE_MAX_REL 2e-5
 
+/* The same where an executor's products are of tf32, whose factors have 11 significant bits. */
+#define MB_TOLERANCE_TF32_REL_L2  1e-3
+#define MB_TOLERANCE_TF32_MAX_REL 5e-3
+
 struct mb_race_config {
     const char *name; /* of the benchmark in the result */
     const char *file; /* NULL for a workload of ours */

@@ -4,12 +4,11 @@
 
 #include "choose.hpp"
 #include "clock.h"
+#include "device.hpp"
 #include "runner.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/version.h>
 
@@ -24,21 +23,29 @@ using namespace mb_torch;
 struct mb_buf {
     at::Tensor bytes;  // (size), u8
     at::Tensor view;   // bytes with an input's type, kept so that a launch makes no wrapper
-    at::Tensor result; // contiguous; undefined unless the buffer was last written by a launch
+    at::Tensor result; // contiguous; undefined until a launch writes the buffer
 };
 
 namespace {
 
 // How each executor is made, and how many runs load makes before it is ready: TorchScript's
-// executor profiles the first run and compiles in the second. Eager PyTorch has no such phase.
+// executor profiles the first run and compiles in the second; on CUDA, cuDNN's algorithms are
+// chosen in the first. Eager PyTorch on the CPU has no such phase.
 struct implementation {
     const char *name, *device;
     maker *make;
     int load_runs;
+    bool as_shipped;  // every setting and layout as PyTorch has it by itself
+    const char *note; // first line of the plan's text, or nothing
 };
 const implementation implementations[] = {
-    {"torch-eager", "cpu", make_eager, 0},
-    {"torch-jit", "cpu", make_jit, 3},
+    {"torch-eager", "cpu", make_eager, 0, false, ""},
+    {"torch-jit", "cpu", make_jit, 3, false, ""},
+    {"torch-eager", "cuda", make_eager, 1, false, ""},
+    {"torch-jit", "cuda", make_jit, 3, false, ""},
+    {"torch-graph", "cuda", make_captured, 1, false,
+     "one CUDA graph a run, of this TorchScript:\n"},
+    {"torch-defaults", "cuda", make_eager, 1, true, "settings and layouts as PyTorch ships them\n"},
 };
 
 struct tensor_spec {
@@ -49,15 +56,18 @@ struct tensor_spec {
 } // namespace
 
 struct mb_ctx {
-    mb_ctx(const implementation &how, at::Device device) : how(how), device(device) {}
+    mb_ctx(const implementation &how, at::Device device)
+        : how(how), device(device), where(device) {}
 
     const implementation &how;
     at::Device device;
+    place where;
     const mb_program *program = nullptr;
     graph calls;
     std::unique_ptr<runner> ready;
     std::vector<tensor_spec> inputs;
     std::vector<at::Tensor> in, out; // reused from launch to launch
+    at::Tensor other, sum;           // what evict reads, and where it puts what it finds
     std::string plan_text;
     double tuning_ns = 0;
 };
@@ -99,6 +109,14 @@ template <class F> mb_status edge(mb_err *err, const char *what, F &&body) {
     }
 }
 
+// The same on the context's device.
+template <class F> mb_status edge(const mb_ctx *ctx, mb_err *err, const char *what, F &&body) {
+    return edge(err, what, [&] {
+        ctx->where.enter();
+        return body();
+    });
+}
+
 const implementation *find_implementation(const mb_open_config &config) {
     for (const implementation &i : implementations)
         if (std::strcmp(i.name, config.executor) == 0 && std::strcmp(i.device, config.device) == 0)
@@ -106,28 +124,24 @@ const implementation *find_implementation(const mb_open_config &config) {
     return nullptr;
 }
 
-// Version of the library that was loaded, from its build settings; "unknown" if it does not say.
-std::string library_version() {
-    const std::string settings = at::show_config(), key = "TORCH_VERSION=";
-    const size_t at = settings.find(key);
-    if (at == std::string::npos) return "unknown";
-    const size_t begin = at + key.size();
-    return settings.substr(begin, settings.find_first_of(", \n", begin) - begin);
-}
-
 mb_status probe(const mb_open_config *config, mb_err *err) {
     if (!find_implementation(*config))
-        return mb_fail(err, MB_E_UNSUPPORTED, "torch: no executor %s on %s in this build",
-                       config->executor, config->device);
-    if (config->precision != MB_FP32)
-        return mb_fail(err, MB_E_UNSUPPORTED, "torch: %s on %s computes in fp32 only",
-                       config->executor, config->device);
-    return edge(err, "version", [&] {
-        const std::string version = library_version();
-        if (version.rfind(TORCH_VERSION, 0) == 0) return MB_OK;
-        return mb_fail(err, MB_E_UNSUPPORTED,
-                       "torch: the plugin was built for libtorch %s and found %s; build it again",
-                       TORCH_VERSION, version.c_str());
+        return mb_fail(err, MB_E_UNSUPPORTED, "torch: no executor %s on %s", config->executor,
+                       config->device);
+    const bool on_cuda = std::strcmp(config->device, "cuda") == 0;
+    if (config->precision != MB_FP32 && !(on_cuda && config->precision == MB_TF32))
+        return mb_fail(err, MB_E_UNSUPPORTED, "torch: %s on %s computes in %s only",
+                       config->executor, config->device, on_cuda ? "fp32 or tf32" : "fp32");
+    return edge(err, "open", [&] {
+        const std::string version = libtorch_version();
+        if (version != TORCH_VERSION)
+            return mb_fail(err, MB_E_UNSUPPORTED,
+                           "torch: the plugin was built for libtorch %s and found %s; build it "
+                           "again",
+                           TORCH_VERSION, version.c_str());
+        if (!on_cuda) return MB_OK;
+        const mb_status st = open_cuda(err);
+        return st == MB_OK ? find_cuda_device(config->device_index, err) : st;
     });
 }
 
@@ -137,29 +151,36 @@ mb_status open(const mb_open_config *config, mb_ctx **out, mb_err *err) {
     return edge(err, "open", [&] {
         at::set_num_threads(config->n_threads);
         if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
-        at::globalContext().setFloat32MatmulPrecision("highest");
-        *out = new mb_ctx(*find_implementation(*config), at::Device(at::kCPU));
+        const implementation &how = *find_implementation(*config);
+        const at::Device device =
+            std::strcmp(config->device, "cuda") == 0
+                ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(config->device_index))
+                : at::Device(at::kCPU);
+        if (!how.as_shipped) set_precision(device, config->precision);
+        *out = new mb_ctx(how, device);
         return MB_OK;
     });
 }
 
 void close(mb_ctx *ctx) {
-    edge(nullptr, "close", [&] {
+    if (!ctx) return;
+    edge(ctx, nullptr, "close", [&] {
         delete ctx;
         return MB_OK;
     });
 }
 
 mb_status buf_alloc(mb_ctx *ctx, size_t bytes, mb_buf **out, mb_err *err) {
-    return edge(err, "buffer", [&] {
+    return edge(ctx, err, "buffer", [&] {
         const auto options = at::TensorOptions(at::kByte).device(ctx->device);
         *out = new mb_buf{at::empty({static_cast<int64_t>(bytes)}, options), {}, {}};
         return MB_OK;
     });
 }
 
-void buf_free(mb_ctx *, mb_buf *buf) {
-    edge(nullptr, "buffer", [&] {
+void buf_free(mb_ctx *ctx, mb_buf *buf) {
+    if (!buf) return;
+    edge(ctx, nullptr, "buffer", [&] {
         delete buf;
         return MB_OK;
     });
@@ -176,20 +197,22 @@ mb_status check_size(const char *what, size_t bytes, const at::Tensor &content, 
                    content.nbytes());
 }
 
-mb_status upload(mb_ctx *, mb_buf *dst, const void *src, size_t bytes, mb_err *err) {
-    return edge(err, "upload", [&] {
+mb_status upload(mb_ctx *ctx, mb_buf *dst, const void *src, size_t bytes, mb_err *err) {
+    return edge(ctx, err, "upload", [&] {
         const mb_status st = check_size("upload", bytes, dst->bytes, err);
         if (st != MB_OK) return st;
+        // What a launch left is overwritten where it is: a recording writes there again, and what
+        // it failed to write must not look right.
+        if (bytes > content(*dst).nbytes()) dst->result.reset();
         const int64_t n = static_cast<int64_t>(bytes);
-        dst->bytes.narrow(0, 0, n).copy_(
+        content(*dst).narrow(0, 0, n).copy_(
             at::from_blob(const_cast<void *>(src), {n}, at::dtype(at::kByte)));
-        dst->result.reset();
         return MB_OK;
     });
 }
 
-mb_status download(mb_ctx *, void *dst, const mb_buf *src, size_t bytes, mb_err *err) {
-    return edge(err, "download", [&] {
+mb_status download(mb_ctx *ctx, void *dst, const mb_buf *src, size_t bytes, mb_err *err) {
+    return edge(ctx, err, "download", [&] {
         const at::Tensor from = content(*src);
         const mb_status st = check_size("download", bytes, from, err);
         if (st != MB_OK) return st;
@@ -200,13 +223,15 @@ mb_status download(mb_ctx *, void *dst, const mb_buf *src, size_t bytes, mb_err 
 }
 
 mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
-    return edge(err, "plan", [&] {
+    return edge(ctx, err, "plan", [&] {
         std::string text;
         const int64_t started_ns = mb_clock_ns();
-        const style style = choose_style(*program, ctx->how.make, ctx->device, text);
+        const style style = ctx->how.as_shipped
+                                ? style_as_written(*program)
+                                : choose_style(*program, ctx->how.make, ctx->device, text);
         ctx->tuning_ns = static_cast<double>(mb_clock_ns() - started_ns);
         ctx->calls = make_graph(*program, style);
-        ctx->plan_text = text + script_source(ctx->calls);
+        ctx->plan_text = ctx->how.note + text + script_source(ctx->calls);
         ctx->inputs.clear();
         for (uint32_t input : ctx->calls.inputs) {
             const call &c = ctx->calls.calls[input];
@@ -220,7 +245,7 @@ mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
 }
 
 mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
-    return edge(err, "load", [&] {
+    return edge(ctx, err, "load", [&] {
         const mb_program &program = *ctx->program;
         std::vector<at::Tensor> params(program.n_params);
         for (uint32_t i = 0; i < program.n_params; i++) {
@@ -236,6 +261,7 @@ mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
         for (int i = 0; i < ctx->how.load_runs; i++)
             ctx->ready->run(inputs.data(), ctx->out.data());
         for (at::Tensor &output : ctx->out) output.reset();
+        synchronize(ctx->device);
         return MB_OK;
     });
 }
@@ -256,44 +282,84 @@ const at::Tensor &as_input(mb_buf &buf, const tensor_spec &spec) {
 }
 
 mb_status launch(mb_ctx *ctx, mb_buf *const *inputs, mb_buf *const *outputs, mb_err *err) {
-    return edge(err, "launch", [&] {
+    return edge(ctx, err, "launch", [&] {
         for (size_t i = 0; i < ctx->inputs.size(); i++)
             ctx->in[i] = as_input(*inputs[i], ctx->inputs[i]);
-        // The last results go first, so that the allocator can give their memory again.
-        for (size_t i = 0; i < ctx->out.size(); i++) outputs[i]->result.reset();
+        for (size_t i = 0; i < ctx->out.size(); i++) ctx->out[i] = std::move(outputs[i]->result);
         ctx->ready->run(ctx->in.data(), ctx->out.data());
         for (size_t i = 0; i < ctx->out.size(); i++) {
-            at::Tensor &result = ctx->out[i];
-            const mb_status st = check_size("result", result.nbytes(), outputs[i]->bytes, err);
+            const mb_status st = check_size("result", ctx->out[i].nbytes(), outputs[i]->bytes, err);
             if (st != MB_OK) return st;
-            outputs[i]->result = ctx->calls.output_is_view[i]
-                                     ? result.clone(at::MemoryFormat::Contiguous)
-                                     : result.contiguous();
-            result.reset();
+            outputs[i]->result = std::move(ctx->out[i]);
         }
         return MB_OK;
     });
 }
 
-mb_status sync(mb_ctx *, mb_err *) {
-    return MB_OK; // on the CPU a call returns when it is done
+mb_status sync(mb_ctx *ctx, mb_err *err) {
+    return edge(ctx, err, "sync", [&] {
+        synchronize(ctx->device);
+        return MB_OK;
+    });
+}
+
+// Reads memory of twice the last cache's size, made by the first call.
+mb_status evict(mb_ctx *ctx, mb_err *err) {
+    return edge(ctx, err, "evict", [&] {
+        if (!ctx->other.defined()) {
+            const auto options = at::TensorOptions(at::kFloat).device(ctx->device);
+            const size_t bytes = 2 * last_cache_bytes(ctx->device);
+            ctx->sum = at::empty({}, options);
+            ctx->other = at::zeros({static_cast<int64_t>(bytes / sizeof(float))}, options);
+        }
+        at::sum_out(ctx->sum, ctx->other, at::IntArrayRef{0});
+        return MB_OK;
+    });
+}
+
+// A launch and an eviction as what is timed.
+struct timed_launch {
+    mb_ctx *ctx;
+    mb_buf *const *inputs, *const *outputs;
+};
+
+mb_status launch_timed(void *arg, mb_err *err) {
+    const timed_launch *l = static_cast<timed_launch *>(arg);
+    return launch(l->ctx, l->inputs, l->outputs, err);
+}
+
+mb_status evict_timed(void *arg, mb_err *err) {
+    return evict(static_cast<timed_launch *>(arg)->ctx, err);
+}
+
+mb_status device_time(mb_ctx *ctx, mb_buf *const *inputs, mb_buf *const *outputs, uint32_t n_runs,
+                      bool evicted, double *ns, mb_err *err) {
+    if (ctx->device.is_cpu())
+        return mb_fail(err, MB_E_UNSUPPORTED, "torch: a CPU has no clock but the host's");
+    // What allocates when it is called first must have been, since an allocation may wait for the
+    // device, which is held while runs are enqueued.
+    mb_status st = launch(ctx, inputs, outputs, err);
+    if (st == MB_OK && evicted) st = evict(ctx, err);
+    if (st == MB_OK) st = sync(ctx, err);
+    if (st != MB_OK) return st;
+    return edge(ctx, err, "device time", [&] {
+        timed_launch arg = {ctx, inputs, outputs};
+        // Few calls are more than two kernels and a copy.
+        const uint32_t entries = 3 * static_cast<uint32_t>(ctx->calls.calls.size());
+        return cuda().device_time({launch_timed, evict_timed, &arg, entries}, n_runs, evicted, ns,
+                                  err);
+    });
 }
 
 mb_status info(const mb_ctx *ctx, mb_exec_info *out, mb_err *err) {
     return edge(err, "info", [&] {
-        const at::Context &context = at::globalContext();
-        const at::Float32MatmulPrecision products = context.float32MatmulPrecision();
-        const bool onednn = at::Context::hasMKLDNN() && context.userEnabledMkldnn();
         mb_exec_info found = {};
-        found.precision = products == at::Float32MatmulPrecision::HIGHEST ? MB_FP32
-                          : products == at::Float32MatmulPrecision::HIGH  ? MB_TF32
-                                                                          : MB_BF16;
-        std::snprintf(found.math_mode, sizeof found.math_mode, "%s, ATen %s%s%s",
-                      found.precision == MB_FP32 ? "fp32" : "fp32 products reduced",
-                      at::get_cpu_capability().c_str(), at::Context::hasMKL() ? ", MKL" : "",
-                      onednn ? ", oneDNN" : "");
-        std::snprintf(found.library, sizeof found.library, "libtorch %s (headers %s)",
-                      library_version().c_str(), TORCH_VERSION);
+        found.precision = effective_precision(ctx->device, ctx->calls);
+        std::snprintf(found.math_mode, sizeof found.math_mode, "%s",
+                      math_mode(ctx->device).c_str());
+        std::snprintf(found.library, sizeof found.library, "libtorch %s (headers %s)%s",
+                      libtorch_version().c_str(), TORCH_VERSION,
+                      cuda_versions(ctx->device).c_str());
         found.tuning_ns = ctx->tuning_ns;
         *out = found;
         return MB_OK;
@@ -318,8 +384,8 @@ const mb_backend backend = {
     load,
     launch,
     sync,
-    /*evict=*/nullptr,
-    /*device_time=*/nullptr,
+    evict,
+    device_time,
     /*ceilings=*/nullptr,
     info,
     plan_text,

@@ -1,6 +1,7 @@
 #include "choose.hpp"
 
 #include "clock.h"
+#include "device.hpp"
 
 #include <ATen/ATen.h>
 
@@ -17,18 +18,21 @@ using action = std::function<void()>;
 constexpr int MIN_ROUNDS = 5, MAX_ROUNDS = 25;
 constexpr int64_t BUDGET_NS = 50000000; // a candidate's share, once MIN_ROUNDS are done
 
-// Least time of each action in nanoseconds, the actions taking turns. What else the machine does
-// only ever adds, and here nothing is reported, only chosen.
-std::vector<double> measure(const std::vector<action> &actions) {
+// Least time of each action in nanoseconds, from the call until the device is done, the actions
+// taking turns. What else the machine does only ever adds, and here nothing is reported, only
+// chosen.
+std::vector<double> measure(const std::vector<action> &actions, at::Device device) {
     std::vector<double> least(actions.size(), std::numeric_limits<double>::infinity());
     for (int i = 0; i < 3; i++)
         for (const action &run : actions) run();
+    synchronize(device);
     const int64_t end = mb_clock_ns() + BUDGET_NS * static_cast<int64_t>(actions.size());
     for (int round = 0; round < MAX_ROUNDS; round++) {
         if (round >= MIN_ROUNDS && mb_clock_ns() > end) break;
         for (size_t i = 0; i < actions.size(); i++) {
             const int64_t start = mb_clock_ns();
             actions[i]();
+            synchronize(device);
             least[i] = std::min(least[i], static_cast<double>(mb_clock_ns() - start));
         }
     }
@@ -66,7 +70,7 @@ bool is_faster_out_in(const product &p, at::Device device, std::string &text) {
                 at::linear(x, w.t(), b);
         };
     };
-    const std::vector<double> ns = measure({with(as_given), with(out_in)});
+    const std::vector<double> ns = measure({with(as_given), with(out_in)}, device);
     const bool faster = ns[1] < ns[0];
     const std::string k = std::to_string(p.k), n = std::to_string(p.n);
     text += "matmul (" + std::to_string(x.numel() / p.k) + "," + k + ") x (" + k + "," + n +
@@ -79,7 +83,7 @@ bool is_faster_out_in(const product &p, at::Device device, std::string &text) {
 bool is_faster_channels_last(const mb_program &program, const style &given, maker *make,
                              at::Device device, std::string &text) {
     const std::vector<at::Tensor> inputs = stand_in_inputs(program, device);
-    std::vector<at::Tensor> params, outputs(program.n_outputs);
+    std::vector<at::Tensor> params, outputs[2];
     for (uint32_t i = 0; i < program.n_params; i++)
         params.push_back(stand_in(program.params[i].type, device));
     std::unique_ptr<runner> runners[2];
@@ -87,12 +91,11 @@ bool is_faster_channels_last(const mb_program &program, const style &given, make
     for (int channels_last = 0; channels_last < 2; channels_last++) {
         const graph calls = make_graph(program, {given.out_in, channels_last == 1});
         runner *r = (runners[channels_last] = make(calls, params, device)).get();
-        actions.push_back([r, &inputs, &outputs] {
-            r->run(inputs.data(), outputs.data());
-            for (at::Tensor &output : outputs) output = output.contiguous();
-        });
+        std::vector<at::Tensor> &out = outputs[channels_last];
+        out.resize(program.n_outputs);
+        actions.push_back([r, &inputs, &out] { r->run(inputs.data(), out.data()); });
     }
-    const std::vector<double> ns = measure(actions);
+    const std::vector<double> ns = measure(actions, device);
     const bool faster = ns[1] < ns[0];
     text += std::string("filters ") + (faster ? "channels_last, " : "contiguous, ") +
             microseconds(ns[faster]) + " against " + microseconds(ns[!faster]) + "\n";
@@ -111,6 +114,10 @@ std::vector<at::Tensor> stand_in_inputs(const mb_program &program, at::Device de
         if (program.params[i].role == MB_INPUT)
             inputs.push_back(stand_in(program.params[i].type, device));
     return inputs;
+}
+
+style style_as_written(const mb_program &program) {
+    return {std::vector<bool>(find_products(program).size(), false), false};
 }
 
 style choose_style(const mb_program &program, maker *make, at::Device device, std::string &text) {

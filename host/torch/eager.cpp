@@ -57,8 +57,8 @@ at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
 class eager final : public runner {
   public:
     eager(const graph &graph, const std::vector<at::Tensor> &params, at::Device device)
-        : inputs(graph.inputs), outputs(graph.outputs), device(device),
-          values(compute_constants(graph, params, device)) {
+        : inputs(graph.inputs), outputs(graph.outputs), output_is_view(graph.output_is_view),
+          device(device), values(compute_constants(graph, params, device)) {
         for (uint32_t i = 0; i < graph.calls.size(); i++) {
             const call &c = graph.calls[i];
             if (c.live && !c.constant && c.kind != call_kind::param) steps.push_back({i, c});
@@ -69,6 +69,8 @@ class eager final : public runner {
     }
 
     void run(const at::Tensor *in, at::Tensor *out) override {
+        // The last results go first, so that the allocator can give their memory again.
+        for (size_t i = 0; i < outputs.size(); i++) out[i].reset();
         for (size_t i = 0; i < inputs.size(); i++) values[inputs[i]] = in[i];
         for (const step &s : steps) {
             values[s.result] = evaluate(s.what, values.data(), device);
@@ -76,6 +78,7 @@ class eager final : public runner {
         }
         for (size_t i = 0; i < outputs.size(); i++) out[i] = values[outputs[i]];
         for (uint32_t value : transient) values[value].reset();
+        own_outputs(output_is_view, out);
     }
 
   private:
@@ -84,6 +87,7 @@ class eager final : public runner {
         call what;
     };
     std::vector<uint32_t> inputs, outputs, transient;
+    std::vector<bool> output_is_view;
     at::Device device;
     std::vector<at::Tensor> values; // constants stay, the others live from their call to last use
     std::vector<step> steps;
@@ -119,6 +123,12 @@ std::vector<at::Tensor> compute_constants(const graph &graph, const std::vector<
     for (size_t i = 0; i < values.size(); i++)
         if (!needed[i]) values[i].reset();
     return values;
+}
+
+void own_outputs(const std::vector<bool> &is_view, at::Tensor *outputs) {
+    for (size_t i = 0; i < is_view.size(); i++)
+        outputs[i] =
+            is_view[i] ? outputs[i].clone(at::MemoryFormat::Contiguous) : outputs[i].contiguous();
 }
 
 std::unique_ptr<runner> make_eager(const graph &graph, const std::vector<at::Tensor> &params,

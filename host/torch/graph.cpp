@@ -290,6 +290,7 @@ class builder {
     // nn.ReLU(inplace=True) does).
     void mark() {
         std::vector<uint32_t> last(g.calls.size(), NONE), uses(g.calls.size());
+        std::vector<bool> given(g.calls.size()); // is an output or has one that views it
         for (uint32_t input : g.inputs) g.calls[input].live = true;
         for (uint32_t output : g.outputs) {
             g.calls[output].live = true;
@@ -297,7 +298,8 @@ class builder {
             uint32_t from = output;
             while (is_view(g.calls[from].kind)) from = g.calls[from].args[0];
             g.output_is_view.push_back(g.calls[from].constant ||
-                                       g.calls[from].kind == call_kind::param);
+                                       g.calls[from].kind == call_kind::param || given[from]);
+            given[from] = true;
         }
         for (uint32_t i = static_cast<uint32_t>(g.calls.size()); i-- > 0;) {
             if (!g.calls[i].live) continue;

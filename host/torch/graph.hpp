@@ -1,5 +1,5 @@
-// A program as a PyTorch user would have written it: the list of ATen calls that both executors
-// make. Products and convolutions have taken in their bias, NHWC images are channels_last views,
+// A program as a PyTorch user would have written it: the list of ATen calls that every executor
+// makes. Products and convolutions have taken in their bias, NHWC images are channels_last views,
 // and whatever depends on weights alone is marked to be computed once. No torch header is needed
 // here.
 #ifndef MB_TORCH_GRAPH_HPP
@@ -68,7 +68,7 @@ struct product {
 struct graph {
     std::vector<call> calls; // a value's number is the index of the call that makes it
     std::vector<uint32_t> inputs, outputs;
-    std::vector<bool> output_is_view; // shares memory with an input or a constant
+    std::vector<bool> output_is_view; // shares memory with an input, a constant or another output
 };
 
 std::vector<product> find_products(const struct mb_program &program);

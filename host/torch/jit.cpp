@@ -74,7 +74,7 @@ std::string expression(const graph &g, const call &c) {
 class jit final : public runner {
   public:
     jit(const graph &graph, const std::vector<at::Tensor> &params, at::Device device)
-        : n_outputs(graph.outputs.size()) {
+        : output_is_view(graph.output_is_view) {
         torch::jit::Module module("mindbench");
         const std::vector<at::Tensor> constants = compute_constants(graph, params, device);
         for (size_t i = 0; i < constants.size(); i++)
@@ -90,6 +90,8 @@ class jit final : public runner {
     }
 
     void run(const at::Tensor *in, at::Tensor *out) override {
+        const size_t n_outputs = output_is_view.size();
+        for (size_t i = 0; i < n_outputs; i++) out[i].reset(); // as eager does
         stack.clear();
         stack.emplace_back(frozen._ivalue());
         for (size_t i = 0; i < n_inputs; i++) stack.emplace_back(in[i]);
@@ -101,10 +103,12 @@ class jit final : public runner {
             for (size_t i = 0; i < n_outputs; i++) out[i] = elements[i].toTensor();
         }
         stack.clear();
+        own_outputs(output_is_view, out);
     }
 
   private:
-    size_t n_inputs, n_outputs;
+    size_t n_inputs;
+    std::vector<bool> output_is_view;
     torch::jit::Module frozen;
     torch::jit::Function *forward;
     torch::jit::Stack stack; // reused, so that a run does not allocate it

@@ -5,7 +5,8 @@
  *   hang       the fifth run never returns
  *   crash      the fifth run ends the process by SIGSEGV
  *   refuse     probe says unsupported
- *   tf32       reports another precision
+ *   tf32       reports another precision, and is as far off as that one may be
+ *   tf32-jit   torch-jit does so, and torch-eager takes its time
  * Anything else: behaves. */
 #include "backend.h"
 #include "reference.h"
@@ -26,6 +27,7 @@ struct mb_ctx {
     void **params; /* owned copies of weights, NULL for inputs */
     double **results;
     long n_runs;
+    bool tf32, slow;
 };
 
 static bool mode_is(const char *name) {
@@ -40,9 +42,12 @@ static enum mb_status fake_probe(const struct mb_open_config *config, struct mb_
 
 static enum mb_status fake_open(const struct mb_open_config *config, struct mb_ctx **out,
                                 struct mb_err *err) {
-    (void)config;
+    const bool jit = strcmp(config->executor, "torch-jit") == 0;
     *out = calloc(1, sizeof **out);
-    return *out ? MB_OK : mb_fail(err, MB_E_NOMEM, "no memory");
+    if (!*out) return mb_fail(err, MB_E_NOMEM, "no memory");
+    (*out)->tf32 = mode_is("tf32") || (mode_is("tf32-jit") && jit);
+    (*out)->slow = mode_is("tf32-jit") && !jit;
+    return MB_OK;
 }
 
 static void fake_close(struct mb_ctx *ctx) {
@@ -130,6 +135,7 @@ static void store(const struct mb_ctx *ctx, uint32_t output, struct mb_buf *buf)
         largest = fmax(largest, fabs(result[i]));
     }
     if (mode_is("wrong")) ((float *)buf->data)[n / 2] += (float)(largest / 1000);
+    if (ctx->tf32) ((float *)buf->data)[n / 2] += (float)(largest / 2000);
 }
 
 static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
@@ -143,6 +149,7 @@ static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inpu
         signal(SIGSEGV, SIG_DFL); /* a sanitizer would make an exit of it */
         raise(SIGSEGV);
     }
+    if (ctx->slow) usleep(2000);
     if (mode_is("lazy") && ctx->n_runs > 2) return MB_OK;
     if (n > 16) return mb_fail(err, MB_E_UNSUPPORTED, "more than 16 parameters");
     for (uint32_t i = 0, input = 0; i < n; i++)
@@ -158,8 +165,8 @@ static enum mb_status fake_sync(struct mb_ctx *ctx, struct mb_err *err) {
 
 static enum mb_status fake_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                 struct mb_err *err) {
-    (void)ctx, (void)err;
-    *out = (struct mb_exec_info){.precision = mode_is("tf32") ? MB_TF32 : MB_FP32,
+    (void)err;
+    *out = (struct mb_exec_info){.precision = ctx->tf32 ? MB_TF32 : MB_FP32,
                                  .math_mode = "fp64 reference",
                                  .library = "fake"};
     return MB_OK;

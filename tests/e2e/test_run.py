@@ -193,3 +193,14 @@ def test_no_ratio_between_precisions(fake):
     comparison = fake.result()["benchmarks"]["tiny"]["comparisons"][0]
     assert comparison["speedup"] is None and comparison["withheld_reason"] == "precision differs"
     assert "precision differs" in done.stdout
+    assert {row["result_validity"] for row in rows.values()} == {"VALID"}
+    assert rows["torch-eager"]["precision"] == "tf32" and rows["torch-eager"]["rel_l2_error"] > 5e-6
+
+
+def test_the_fastest_of_another_precision_is_no_headline(fake):
+    done, rows = race_with(fake, "tf32-jit")
+    assert done.returncode == 0
+    bench = fake.result()["benchmarks"]["tiny"]
+    assert rows["torch-jit"]["precision"] == "tf32"
+    assert rows["torch-jit"]["latency_p50_us"] < rows["torch-eager"]["latency_p50_us"]
+    assert bench["fastest_pytorch"] == "torch-eager" and bench["latency_speedup"] is not None
