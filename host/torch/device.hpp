@@ -4,8 +4,8 @@
 #define MB_TORCH_DEVICE_HPP
 
 #include "backend.h"
-#include "cuda_half.hpp"
 #include "graph.hpp"
+#include "torch_cuda.hpp"
 
 #include <c10/core/Device.h>
 #include <c10/core/Stream.h>

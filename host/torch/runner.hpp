@@ -2,8 +2,8 @@
 #ifndef MB_TORCH_RUNNER_HPP
 #define MB_TORCH_RUNNER_HPP
 
-#include "cuda_half.hpp"
 #include "graph.hpp"
+#include "torch_cuda.hpp"
 
 #include <ATen/core/Tensor.h>
 

@@ -1,6 +1,12 @@
 /* The libtorch plugin through its one interface: every operation on small awkward shapes and every
- * element type, both executors, against the FP64 reference; then the edges of the interface.
- * Exits with 77, which CTest counts as skipped, where the build has no plugin. */
+ * element type, all executors, against the FP64 reference; then the edges of the interface.
+ *
+ *   test_torch cpu      the executors on the CPU
+ *   test_torch cuda     those on the first CUDA device
+ *   test_torch hidden   what is said where no CUDA device answers; hides those that there are
+ *
+ * Each in a process of its own: libtorch remembers whether it found CUDA. Exits with 77, which
+ * CTest counts as skipped, where the build has no plugin or no device answers. */
 #include "backend.h"
 #include "program_builder.h"
 #include "reference.h"
@@ -11,14 +17,26 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static const struct mb_backend *torch;
 static struct mb_err err;
 
-static const char *const executors[] = {"torch-eager", "torch-jit"};
-enum { N_EXECUTORS = sizeof executors / sizeof *executors };
+struct executor {
+    const char *name;
+    double tolerance; /* of f32, relative to the largest value */
+};
+static const struct executor on_cpu[] = {{"torch-eager", 1e-5}, {"torch-jit", 1e-5}};
+static const struct executor on_cuda[] = {
+    {"torch-eager", 1e-5}, {"torch-jit", 1e-5}, {"torch-graph", 1e-5}, {"torch-defaults", 5e-3}};
+
+static const char *device;
+static const struct executor *executors;
+static size_t n_executors;
+
+static bool is_cuda(void) { return strcmp(device, "cuda") == 0; }
 
 /* ---- building programs ---- */
 
@@ -138,12 +156,18 @@ static void make_values(union values *v, const struct mb_type *type, enum domain
 
 /* ---- running ---- */
 
+static struct mb_open_config config_of(const char *name) {
+    return (struct mb_open_config){.executor = name,
+                                   .device = device,
+                                   .device_index = 0,
+                                   .n_threads = 2,
+                                   .precision = MB_FP32,
+                                   .isa_cap = MB_ISA_BEST,
+                                   .kernel = NULL};
+}
+
 static struct mb_ctx *open_executor(const char *name) {
-    const struct mb_open_config config = {.executor = name,
-                                          .device = "cpu",
-                                          .n_threads = 2,
-                                          .precision = MB_FP32,
-                                          .isa_cap = MB_ISA_BEST};
+    const struct mb_open_config config = config_of(name);
     struct mb_ctx *ctx = NULL;
     if (torch->open(&config, &ctx, &err) != MB_OK) fail_msg("%s", err.text);
     return ctx;
@@ -163,10 +187,10 @@ struct session {
     union values *values[MAX_PARAMS]; /* of every parameter */
 };
 
-static void start(struct session *s, const char *executor, const struct mb_program *program,
-                  enum domain domain) {
+static void start_with(struct session *s, struct mb_ctx *ctx, const struct mb_program *program,
+                       enum domain domain) {
     const void *weights[MAX_PARAMS] = {0};
-    *s = (struct session){.program = program, .ctx = open_executor(executor)};
+    *s = (struct session){.program = program, .ctx = ctx};
     lcg_state = 7;
     OK(torch->plan(s->ctx, program, &err));
     for (uint32_t i = 0; i < program->n_params; i++) {
@@ -182,6 +206,11 @@ static void start(struct session *s, const char *executor, const struct mb_progr
         OK(torch->buf_alloc(s->ctx, bytes_of(&program->nodes[program->outputs[i]].type), &s->out[i],
                             &err));
     OK(torch->load(s->ctx, weights, &err));
+}
+
+static void start(struct session *s, const char *executor, const struct mb_program *program,
+                  enum domain domain) {
+    start_with(s, open_executor(executor), program, domain);
 }
 
 static void upload_inputs(struct session *s) {
@@ -204,9 +233,11 @@ static void stop(struct session *s) {
     torch->close(s->ctx);
 }
 
-static void compare(const char *name, const char *executor, const struct mb_type *type,
+static void compare(const char *name, const struct executor *executor, const struct mb_type *type,
                     const union values *got, const double *want) {
-    const double unit = type->dtype == MB_F32 ? 1e-5 : type->dtype == MB_F64 ? 1e-13 : 0;
+    const double unit = type->dtype == MB_F32   ? executor->tolerance
+                        : type->dtype == MB_F64 ? 1e-13
+                                                : 0;
     double scale = 0;
     for (size_t i = 0, n = count_of(type); i < n; i++)
         if (isfinite(want[i])) scale = fmax(scale, fabs(want[i]));
@@ -216,7 +247,7 @@ static void compare(const char *name, const char *executor, const struct mb_type
                            : isnan(want[i])  ? isnan(g)
                                              : g == want[i];
         if (!agree)
-            fail_msg("%s, %s: element %zu is %.9g, not %.9g", name, executor, i, g, want[i]);
+            fail_msg("%s, %s: element %zu is %.9g, not %.9g", name, executor->name, i, g, want[i]);
     }
 }
 
@@ -227,9 +258,9 @@ static void check(const char *name, struct pb *net, enum domain domain) {
     const struct mb_program *program = pb_done(net);
     static union values got;
     for (uint32_t i = 0; i < program->n_nodes; i++) op_seen[program->nodes[i].op] = true;
-    for (size_t e = 0; e < N_EXECUTORS; e++) {
+    for (size_t e = 0; e < n_executors; e++) {
         struct session s;
-        start(&s, executors[e], program, domain);
+        start(&s, executors[e].name, program, domain);
         for (int run = 0; run < 3; run++) {
             const void *params[MAX_PARAMS];
             double *want[MAX_OUTPUTS];
@@ -246,7 +277,7 @@ static void check(const char *name, struct pb *net, enum domain domain) {
             for (uint32_t i = 0; i < program->n_outputs; i++) {
                 const struct mb_type *type = &program->nodes[program->outputs[i]].type;
                 OK(torch->download(s.ctx, &got, s.out[i], bytes_of(type), &err));
-                compare(name, executors[e], type, &got, want[i]);
+                compare(name, &executors[e], type, &got, want[i]);
                 free(want[i]);
             }
         }
@@ -530,7 +561,7 @@ static void test_table(void **state) {
 }
 
 static void test_refusals_of_open(void **state) {
-    struct mb_open_config config = {.executor = "torch-jit", .device = "cpu", .n_threads = 1};
+    struct mb_open_config config = config_of("torch-jit");
     struct mb_ctx *ctx = NULL;
     (void)state;
     assert_int_equal(torch->probe(&config, &err), MB_OK);
@@ -546,7 +577,7 @@ static void test_refusals_of_open(void **state) {
     assert_null(ctx);
 }
 
-/* y = a / b of integers, which fails at run time where b is 0. */
+/* y = a / b of integers, which fails at run time where b is 0 (on a CPU). */
 static const struct mb_program *division(struct pb *net) {
     const uint32_t a = input(net, MB_I32, SHAPE(2)), b = input(net, MB_I32, SHAPE(2));
     pb_output(net, pb_binary(net, MB_OP_DIV, a, b));
@@ -558,10 +589,11 @@ static void test_failed_launch(void **state) {
     pb_init(&net);
     const struct mb_program *program = division(&net);
     (void)state;
-    for (size_t e = 0; e < N_EXECUTORS; e++) {
+    if (is_cuda()) return;
+    for (size_t e = 0; e < n_executors; e++) {
         struct session s;
         int32_t y[2];
-        start(&s, executors[e], program, PLAIN);
+        start(&s, executors[e].name, program, PLAIN);
         memcpy(s.values[0], (const int32_t[]){-7, 9}, 8);
         memcpy(s.values[1], (const int32_t[]){0, 2}, 8);
         upload_inputs(&s);
@@ -619,12 +651,14 @@ static void test_no_aliasing(void **state) {
     const uint32_t a = input(&net, MB_F32, SHAPE(2, 2)), w = weight(&net, MB_F32, SHAPE(2, 2));
     (void)state;
     pb_output(&net, reshape(&net, a, SHAPE(4)));
-    pb_output(&net, pb_binary(&net, MB_OP_MATMUL, a, w));
+    const uint32_t product = pb_binary(&net, MB_OP_MATMUL, a, w);
+    pb_output(&net, product);
+    pb_output(&net, reshape(&net, product, SHAPE(4)));
     pb_done(&net);
-    for (size_t e = 0; e < N_EXECUTORS; e++) {
+    for (size_t e = 0; e < n_executors; e++) {
         struct session s;
         float y[4];
-        start(&s, executors[e], &net.program, PLAIN);
+        start(&s, executors[e].name, &net.program, PLAIN);
         for (int i = 0; i < 4; i++) s.values[0]->f32[i] = (float)(i + 1);
         const float w00 = s.values[1]->f32[0], w10 = s.values[1]->f32[2];
         memset(s.values[1], 0, sizeof *s.values[1]); /* borrowed until load returned */
@@ -635,6 +669,10 @@ static void test_no_aliasing(void **state) {
         OK(torch->download(s.ctx, y, s.out[0], sizeof y, &err));
         assert_true(y[0] == 1 && y[1] == 2 && y[2] == 3 && y[3] == 4);
         OK(torch->download(s.ctx, y, s.out[1], sizeof y, &err));
+        assert_true(fabsf(y[0] - (w00 + 2 * w10)) < 1e-5f);
+        memset(y, 0, sizeof y);
+        OK(torch->upload(s.ctx, s.out[1], y, sizeof y, &err));
+        OK(torch->download(s.ctx, y, s.out[2], sizeof y, &err));
         assert_true(fabsf(y[0] - (w00 + 2 * w10)) < 1e-5f);
         stop(&s);
     }
@@ -662,29 +700,249 @@ static void test_info(void **state) {
     stop(&s);
 }
 
-int main(void) {
+/* Twice the cache is read; the CPU has no clock but ours. */
+static void test_evict_and_device_time(void **state) {
+    struct pb net;
+    pb_init(&net);
+    struct session s;
+    double ns = 0, warm = 0, batch = 0;
+    const uint32_t a = input(&net, MB_F32, SHAPE(64, 64)), w = weight(&net, MB_F32, SHAPE(64, 64));
+    (void)state;
+    pb_output(&net, pb_binary(&net, MB_OP_MATMUL, a, w));
+    pb_done(&net);
+    for (size_t e = 0; e < n_executors; e++) {
+        start(&s, executors[e].name, &net.program, PLAIN);
+        upload_inputs(&s);
+        launch(&s);
+        OK(torch->evict(s.ctx, &err));
+        OK(torch->sync(s.ctx, &err));
+        if (is_cuda()) {
+            OK(torch->device_time(s.ctx, s.in, s.out, 1, false, &warm, &err));
+            OK(torch->device_time(s.ctx, s.in, s.out, 100, false, &batch, &err));
+            OK(torch->device_time(s.ctx, s.in, s.out, 5, true, &ns, &err));
+            assert_true(warm > 0 && batch > warm && batch < 100e6 && ns > 0);
+        } else {
+            assert_int_equal(torch->device_time(s.ctx, s.in, s.out, 1, false, &ns, &err),
+                             MB_E_UNSUPPORTED);
+            assert_true(ns == 0);
+        }
+        stop(&s);
+    }
+}
+
+/* Two sets of buffers in turn: each launch writes its own outputs and reads its own inputs, and the
+ * results of the other stay. */
+static void test_sets_of_buffers(void **state) {
+    struct pb net;
+    pb_init(&net);
+    struct mb_buf *in, *out;
+    float x[4], y[4];
+    const uint32_t a = input(&net, MB_F32, SHAPE(4));
+    (void)state;
+    pb_output(&net, pb_binary(&net, MB_OP_ADD, a, a));
+    pb_done(&net);
+    for (size_t e = 0; e < n_executors; e++) {
+        struct session s;
+        start(&s, executors[e].name, &net.program, PLAIN);
+        OK(torch->buf_alloc(s.ctx, sizeof x, &in, &err));
+        OK(torch->buf_alloc(s.ctx, sizeof y, &out, &err));
+        for (int round = 0; round < 3; round++) {
+            for (int i = 0; i < 4; i++) x[i] = (float)(10 * round + i);
+            OK(torch->upload(s.ctx, s.in[0], x, sizeof x, &err));
+            for (int i = 0; i < 4; i++) x[i] = -x[i] - 1;
+            OK(torch->upload(s.ctx, in, x, sizeof x, &err));
+            memset(y, 0xff, sizeof y);
+            OK(torch->upload(s.ctx, s.out[0], y, sizeof y, &err));
+            OK(torch->upload(s.ctx, out, y, sizeof y, &err));
+            OK(torch->launch(s.ctx, s.in, s.out, &err));
+            OK(torch->launch(s.ctx, &in, &out, &err));
+            OK(torch->sync(s.ctx, &err));
+            OK(torch->download(s.ctx, y, s.out[0], sizeof y, &err));
+            for (int i = 0; i < 4; i++) assert_true(y[i] == (float)(2 * (10 * round + i)));
+            OK(torch->download(s.ctx, y, out, sizeof y, &err));
+            for (int i = 0; i < 4; i++) assert_true(y[i] == 2 * x[i]);
+        }
+        torch->buf_free(s.ctx, in);
+        torch->buf_free(s.ctx, out);
+        stop(&s);
+    }
+}
+
+/* A product and a convolution, or the product alone. */
+static const struct mb_program *products(struct pb *net, bool convolution) {
+    static const int32_t none[4] = {0, 0, 0, 0};
+    pb_init(net);
+    const uint32_t a = input(net, MB_F32, SHAPE(2, 3));
+    pb_output(net, pb_binary(net, MB_OP_MATMUL, a, weight(net, MB_F32, SHAPE(3, 2))));
+    if (convolution) {
+        const uint32_t x = input(net, MB_F32, SHAPE(1, 3, 5, 5));
+        pb_output(net, conv(net, x, weight(net, MB_F32, SHAPE(4, 3, 3, 3)), MB_NCHW, 1, none));
+    }
+    return pb_done(net);
+}
+
+static struct mb_exec_info info_of(const char *executor, enum mb_precision precision,
+                                   bool convolution) {
+    struct pb net;
+    struct session s;
+    struct mb_ctx *ctx = NULL;
+    struct mb_exec_info info;
+    struct mb_open_config config = config_of(executor);
+    config.precision = precision;
+    OK(torch->open(&config, &ctx, &err));
+    start_with(&s, ctx, products(&net, convolution), PLAIN);
+    OK(torch->info(s.ctx, &info, &err));
+    stop(&s);
+    return info;
+}
+
+/* What the program does is what counts, and settings are read back. */
+static void test_precision(void **state) {
+    (void)state;
+    assert_int_equal(info_of("torch-eager", MB_FP32, true).precision, MB_FP32);
+    if (!is_cuda()) {
+        struct mb_open_config config = config_of("torch-eager");
+        config.precision = MB_TF32;
+        assert_int_equal(torch->probe(&config, &err), MB_E_UNSUPPORTED);
+        assert_non_null(strstr(err.text, "fp32 only"));
+        return;
+    }
+    const struct mb_exec_info tf32 = info_of("torch-graph", MB_TF32, false);
+    assert_non_null(strstr(tf32.library, ", CUDA "));
+    assert_int_equal(info_of("torch-eager", MB_FP32, true).precision, MB_FP32);
+    if (tf32.precision != MB_TF32) return; /* a device without tensor cores for it */
+    assert_non_null(strstr(tf32.math_mode, "tf32"));
+}
+
+/* Settings are the process's, so this comes before anything sets them. */
+static void test_defaults(void **state) {
+    (void)state;
+    if (!is_cuda()) return;
+    const struct mb_exec_info products = info_of("torch-defaults", MB_FP32, false);
+    const struct mb_exec_info both = info_of("torch-defaults", MB_FP32, true);
+    assert_int_equal(products.precision, MB_FP32);
+    /* a device without tensor cores for TF32 computes in fp32 whatever is set */
+    assert_int_equal(both.precision, strstr(both.math_mode, "tf32 conv") ? MB_TF32 : MB_FP32);
+    assert_null(strstr(both.math_mode, "autotuned"));
+}
+
+/* A CPU's executors open nothing of CUDA but what libtorch's CPU half is linked with. */
+static void test_nothing_of_cuda(void **state) {
+    static const char *const names[] = {
+        "libtorch_cuda",           "libc10_cuda", "libcublas", "libcudnn",
+        "libmindbench_torch_cuda", "libcuda.so"};
+    char line[4096];
+    (void)state;
+    if (is_cuda()) return;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    bool plugin = false;
+    while (fgets(line, sizeof line, maps)) {
+        plugin = plugin || strstr(line, "libmindbench_torch.so");
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strstr(line, names[i])) fail_msg("%s", line);
+    }
+    fclose(maps);
+    assert_true(plugin);
+}
+
+/* ---- no device ---- */
+
+static void test_no_device(void **state) {
+    struct mb_ctx *ctx = NULL;
+    (void)state;
+    for (size_t e = 0; e < sizeof on_cuda / sizeof *on_cuda; e++) {
+        const struct mb_open_config config = config_of(on_cuda[e].name);
+        assert_int_equal(torch->probe(&config, &err), MB_E_UNSUPPORTED);
+        /* libtorch's words, or the loader's with what to do */
+        const char *words = strstr(err.text, "no CUDA device answers: ");
+        if (words)
+            assert_true(strlen(words) > strlen("no CUDA device answers: ") + 10);
+        else
+            assert_true(strstr(err.text, ".so") && (strstr(err.text, "pip install torch==") ||
+                                                    strstr(err.text, "build again")));
+        assert_null(strchr(err.text, '\n'));
+        assert_int_equal(torch->open(&config, &ctx, NULL), MB_E_UNSUPPORTED);
+        assert_null(ctx);
+    }
+    print_message("%s\n", err.text);
+}
+
+/* The plugin without its CUDA half, in a folder of its own. */
+static void test_no_cuda_half(void **state) {
+    char folder[] = "/tmp/mb_torch_XXXXXX", path[64], command[4096];
+    const struct mb_open_config config = config_of("torch-eager");
+    const struct mb_backend *(*getter)(void) = NULL;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/libmindbench_torch.so", folder);
+    snprintf(command, sizeof command, "cp '%s' '%s'", MB_TORCH_PLUGIN, path);
+    assert_int_equal(system(command), 0);
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!plugin) fail_msg("%s", dlerror());
+    *(void **)&getter = dlsym(plugin, MB_BACKEND_SYMBOL);
+    assert_int_equal(getter()->probe(&config, &err), MB_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "this build has no CUDA half: /tmp/mb_torch_"));
+    assert_non_null(strstr(err.text, "build again"));
+    dlclose(plugin);
+    unlink(path);
+    rmdir(folder);
+}
+
+static const struct mb_backend *open_plugin(void) {
+    void *plugin = dlopen(MB_TORCH_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+    const struct mb_backend *(*getter)(void) = NULL;
+    if (plugin) *(void **)&getter = dlsym(plugin, MB_BACKEND_SYMBOL);
+    if (!getter) print_error("%s\n", dlerror());
+    return getter ? getter() : NULL;
+}
+
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),          cmocka_unit_test(test_refusals_of_open),
-        cmocka_unit_test(test_binary),         cmocka_unit_test(test_unary),
-        cmocka_unit_test(test_relu_of_shared), cmocka_unit_test(test_matmul_shapes),
-        cmocka_unit_test(test_matmul_bias),    cmocka_unit_test(test_conv2d),
-        cmocka_unit_test(test_pools),          cmocka_unit_test(test_nhwc_chain),
-        cmocka_unit_test(test_reductions),     cmocka_unit_test(test_moving),
-        cmocka_unit_test(test_models),         cmocka_unit_test(test_every_op_seen),
-        cmocka_unit_test(test_failed_launch),  cmocka_unit_test(test_buffers),
-        cmocka_unit_test(test_no_aliasing),    cmocka_unit_test(test_info),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_refusals_of_open),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_relu_of_shared),
+        cmocka_unit_test(test_matmul_shapes),
+        cmocka_unit_test(test_matmul_bias),
+        cmocka_unit_test(test_conv2d),
+        cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_nhwc_chain),
+        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_moving),
+        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_every_op_seen),
+        cmocka_unit_test(test_failed_launch),
+        cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_no_aliasing),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_sets_of_buffers),
+        cmocka_unit_test(test_evict_and_device_time),
+        cmocka_unit_test(test_precision),
+        cmocka_unit_test(test_nothing_of_cuda),
     };
+    const struct CMUnitTest hidden[] = {
+        cmocka_unit_test(test_no_cuda_half),
+        cmocka_unit_test(test_no_device),
+    };
+    const char *mode = argc == 2 ? argv[1] : "cpu";
     if (MB_TORCH_PLUGIN[0] == '\0') {
         print_message("skipped: this build has no libtorch plugin\n");
         return 77;
     }
-    void *plugin = dlopen(MB_TORCH_PLUGIN, RTLD_NOW | RTLD_LOCAL);
-    const struct mb_backend *(*getter)(void) = NULL;
-    if (plugin) *(void **)&getter = dlsym(plugin, MB_BACKEND_SYMBOL);
-    if (!getter) {
-        print_error("%s\n", dlerror());
-        return 1;
+    if (strcmp(mode, "hidden") == 0) setenv("CUDA_VISIBLE_DEVICES", "", 1);
+    torch = open_plugin();
+    if (!torch) return 1;
+    device = strcmp(mode, "cpu") == 0 ? "cpu" : "cuda";
+    if (strcmp(mode, "hidden") == 0) return cmocka_run_group_tests(hidden, NULL, NULL);
+    executors = is_cuda() ? on_cuda : on_cpu;
+    n_executors = is_cuda() ? sizeof on_cuda / sizeof *on_cuda : sizeof on_cpu / sizeof *on_cpu;
+    const struct mb_open_config config = config_of("torch-eager");
+    if (is_cuda() && torch->probe(&config, &err) != MB_OK) {
+        print_message("skipped: %s\n", err.text);
+        return 77;
     }
-    torch = getter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

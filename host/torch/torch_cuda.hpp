@@ -1,8 +1,8 @@
 // What needs CUDA's symbols is a shared object of its own, libmindbench_torch_cuda.so, linked with
 // libtorch_cuda: the plugin opens it when a CUDA device is asked for, and so runs where libtorch
 // has its CPU half alone. This is all that the plugin sees of it.
-#ifndef MB_TORCH_CUDA_HALF_HPP
-#define MB_TORCH_CUDA_HALF_HPP
+#ifndef MB_TORCH_TORCH_CUDA_HPP
+#define MB_TORCH_TORCH_CUDA_HPP
 
 #include "status.h"
 

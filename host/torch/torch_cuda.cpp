@@ -1,7 +1,7 @@
 // libmindbench_torch_cuda.so: CUDA graphs of libtorch's work and what the CUDA runtime says of a
 // device. Opened by the plugin only for a CUDA device. The CUDA runtime is the one that
 // libtorch_cuda brings, never a second one: streams are the runtime's own.
-#include "cuda_half.hpp"
+#include "torch_cuda.hpp"
 
 #include "gpu_time.h"
 
