@@ -26,9 +26,8 @@ struct mb_cuda_exec {
 
 /* ---- what the planner asks ---- */
 
-static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
-                             struct mb_kernel_choice *out, struct mb_err *err) {
-    (void)err;
+static bool choose(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                   struct mb_kernel_choice *out) {
     const struct mb_gpu_properties *gpu = &((const struct mb_cuda_exec *)self)->properties;
     *out = (struct mb_kernel_choice){0};
     for (size_t i = 0; i < mb_cuda_n_kernels; i++) {
@@ -37,10 +36,10 @@ static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_
         mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, gpu));
     }
     const struct mb_cuda_kernel *best = out->kernel;
-    if (!best) return MB_OK;
+    if (!best) return false;
     out->packed_bytes = best->packed_bytes(desc, gpu);
     out->scratch_bytes = best->scratch_bytes(desc, gpu);
-    return MB_OK;
+    return true;
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
@@ -83,8 +82,7 @@ static cudaError_t enqueue_kernel(const struct mb_cuda_exec *exec, const struct 
     const struct mb_cuda_args args = {.x = address(exec, step->x),
                                       .packed = packed_address(exec, step),
                                       .y = address(exec, step->node),
-                                      .scratch = (char *)exec->work + step->scratch_offset,
-                                      .packed_in_run = step->packs_in_run};
+                                      .scratch = (char *)exec->work + step->scratch_offset};
     const cudaError_t error = step->packs_in_run ? pack(exec, step) : cudaSuccess;
     if (error != cudaSuccess) return error;
     return kernel->launch(&step->desc, &exec->properties, &args, exec->gpu->stream);

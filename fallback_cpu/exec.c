@@ -31,9 +31,8 @@ struct mb_cpu_exec {
 
 /* ---- what the planner asks ---- */
 
-static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
-                             struct mb_kernel_choice *out, struct mb_err *err) {
-    (void)err;
+static bool choose(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                   struct mb_kernel_choice *out) {
     const struct mb_cpu_exec *exec = self;
     *out = (struct mb_kernel_choice){0};
     for (size_t i = 0; i < mb_cpu_n_kernels; i++) {
@@ -44,10 +43,10 @@ static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_
         mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, exec->n_threads));
     }
     const struct mb_cpu_kernel *best = out->kernel;
-    if (!best) return MB_OK;
+    if (!best) return false;
     out->packed_bytes = best->packed_bytes(desc, exec->n_threads);
     out->scratch_bytes = best->scratch_bytes(desc, exec->n_threads);
-    return MB_OK;
+    return true;
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {

@@ -128,6 +128,7 @@ static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *
                                       .source = c->source,
                                       .program = c->program,
                                       .params = &r->params,
+                                      .trace = c->trace,
                                       .cancel_fd = c->cancel_fd};
     const struct mb_block check = {.purpose = MB_NVTX_CHECK, .n_samples = 1};
     const struct mb_block warm_up = {.settle_runs = c->n_warmup};

@@ -12,6 +12,7 @@
 #include "executors.h"
 #include "mind.h"
 #include "result.h"
+#include "trace_log.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,8 +44,9 @@ struct mb_race_config {
     const void *overwrite_arg;
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
-    bool profile;        /* no race: one run of each executor, for a profiler to capture */
-    double duration_s;   /* > 0: go on in rounds until then instead of counting samples */
+    bool profile;               /* no race: one run of each executor, for a profiler to capture */
+    struct mb_trace_log *trace; /* borrowed; what the workers did. NULL: nobody wants to know */
+    double duration_s;          /* > 0: go on in rounds until then instead of counting samples */
     double max_noise;    /* > 0: until the first comparison's interval is within +- this share */
     int64_t deadline_ns; /* CLOCK_MONOTONIC; what is measured by then is kept, marked INVALID */
     int cancel_fd;       /* readable when the user interrupts; or -1 */

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Descriptors that a worker process inherits. */
-enum { MB_FD_SOCKET = 3, MB_FD_PARAMS, MB_FD_OUTPUTS };
+enum { MB_FD_SOCKET = 3, MB_FD_PARAMS, MB_FD_OUTPUTS, MB_FD_TRACE /* where one is kept */ };
 
 enum mb_message { MB_MSG_PREPARE = 1, MB_MSG_RUN, MB_MSG_QUIT, MB_MSG_REPLY };
 

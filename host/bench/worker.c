@@ -23,6 +23,7 @@ struct mb_worker {
     pid_t pid; /* 0 once reaped */
     int socket, cancel_fd;
     struct mb_shared outputs;
+    struct mb_trace_log *trace; /* or NULL */
     struct mb_wire wire;
     char end[160]; /* how the process ended, once it has */
 };
@@ -75,8 +76,8 @@ fail:
 
 /* ---- process ---- */
 
-static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd, char **env,
-                            struct mb_err *err) {
+static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd, int trace_fd,
+                            char **env, struct mb_err *err) {
     char *argv[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND}, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -91,6 +92,7 @@ static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd
     posix_spawn_file_actions_adddup2(&actions, child_socket, MB_FD_SOCKET);
     posix_spawn_file_actions_adddup2(&actions, params_fd, MB_FD_PARAMS);
     posix_spawn_file_actions_adddup2(&actions, w->outputs.fd, MB_FD_OUTPUTS);
+    if (trace_fd >= 0) posix_spawn_file_actions_adddup2(&actions, trace_fd, MB_FD_TRACE);
     /* a group of its own: Ctrl-C reaches the parent alone, which ends the workers in good order */
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
@@ -117,6 +119,7 @@ static void reap(struct mb_worker *w, const char *why_killed) {
     if (why_killed) kill(w->pid, SIGKILL);
     while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
     }
+    mb_trace_log_mark(w->trace, MB_TRACE_CLOSE, (int32_t)w->pid, "", "", 0);
     w->pid = 0;
     if (why_killed)
         snprintf(w->end, sizeof w->end, "worker ended: %s", why_killed);
@@ -159,6 +162,7 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
     mb_wire_put_u64(wire, (uint64_t)c->open.precision);
     mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
+    mb_wire_put_u64(wire, c->trace != NULL);
     mb_wire_put_text(wire, s->file, strlen(s->file));
     mb_wire_put_text(wire, s->text, s->len);
     mb_wire_put_u64(wire, s->entry != NULL);
@@ -191,13 +195,14 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
                                struct mb_arena *arena, struct mb_executor_result *result,
                                struct mb_worker **out, struct mb_err *err) {
     enum mb_status st = MB_OK;
-    int pair[2] = {-1, -1}, child_socket = -1, params_fd = -1;
+    int pair[2] = {-1, -1}, child_socket = -1, params_fd = -1, trace_fd = -1;
     char **env = NULL;
     struct mb_worker *w = calloc(1, sizeof *w);
     if (!w) return mb_fail(err, MB_E_NOMEM, "no memory for a worker");
     w->socket = -1;
     w->outputs.fd = -1;
     w->cancel_fd = config->cancel_fd;
+    w->trace = config->trace;
     MB_TRY(mb_shared_outputs(config->program, -1, &w->outputs, err));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         st = mb_fail(err, MB_E_DEVICE, "cannot make a socket pair: %s", strerror(errno));
@@ -208,15 +213,16 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     child_socket = fcntl(pair[1], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     params_fd = fcntl(config->params->fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     int outputs_fd = fcntl(w->outputs.fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    if (w->trace) trace_fd = fcntl(mb_trace_log_fd(w->trace), F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     env = capped_environment(config->open.isa_cap);
-    if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || !env) {
+    if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || (w->trace && trace_fd < 0) || !env) {
         if (outputs_fd >= 0) close(outputs_fd);
         st = mb_fail(err, MB_E_NOMEM, "no descriptors or memory for a worker");
         goto out;
     }
     close(w->outputs.fd);
     w->outputs.fd = outputs_fd;
-    MB_TRY(spawn(w, child_socket, params_fd, env, err));
+    MB_TRY(spawn(w, child_socket, params_fd, trace_fd, env, err));
     close(child_socket);
     child_socket = -1;
     put_config(&w->wire, config);
@@ -230,6 +236,7 @@ out:
     if (pair[1] >= 0) close(pair[1]);
     if (child_socket >= 0) close(child_socket);
     if (params_fd >= 0) close(params_fd);
+    if (trace_fd >= 0) close(trace_fd);
     mb_worker_stop(w);
     return st;
 }

@@ -31,7 +31,9 @@ struct mb_worker_config {
     struct mb_mind_source source;
     const struct mb_program *program; /* the same source, compiled by the parent */
     const struct mb_shared *params;   /* filled */
-    int cancel_fd;                    /* readable: stop waiting; or -1 */
+    struct mb_trace_log *trace; /* the worker tells it all that it does; NULL: nothing. Borrowed
+                                   until mb_worker_stop */
+    int cancel_fd;              /* readable: stop waiting; or -1 */
 };
 
 /* When to give up waiting for the worker: CLOCK_MONOTONIC, nanoseconds. On MB_E_TIMEOUT and

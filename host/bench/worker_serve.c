@@ -1,6 +1,7 @@
 /* The child's side of worker processes: one executor, one program, timed runs on request. */
 #include "worker.h"
 
+#include "activity.h"
 #include "clock.h"
 #include "nvtx.h"
 #include "profiler.h"
@@ -24,7 +25,8 @@ struct server {
     const struct mb_backend *backend;
     struct mb_ctx *ctx;
     struct mb_nvtx *nvtx;
-    struct mb_buf **in, **out; /* input and output buffers */
+    struct mb_trace_log *trace; /* NULL: none is kept */
+    struct mb_buf **in, **out;  /* input and output buffers */
     size_t n_in, n_out;
     char *source, *file; /* the wire is reused, so the texts are kept apart */
 };
@@ -113,6 +115,17 @@ static enum mb_status run_once(struct server *s, struct mb_err *err) {
     return st == MB_OK ? s->backend->sync(s->ctx, err) : st;
 }
 
+/* A trace without the device's part is still worth its while: what is missing is a note in it. */
+static void note_failure(struct server *s, enum mb_status st, const struct mb_err *why) {
+    if (st != MB_OK)
+        mb_trace_log_mark(s->trace, MB_TRACE_NOTE, (int32_t)getpid(), why->text, "", 0);
+}
+
+static void record_activity(struct server *s) {
+    struct mb_err why;
+    if (s->trace) note_failure(s, mb_activity_start(s->trace, &why), &why);
+}
+
 static enum mb_status prepare(struct server *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_wire *wire = &s->wire;
@@ -132,13 +145,14 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     config.n_threads = (int)mb_wire_get_u64(wire);
     config.precision = (enum mb_precision)mb_wire_get_u64(wire);
     config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
+    if (mb_wire_get_u64(wire)) MB_TRY(mb_trace_log_attach(MB_FD_TRACE, &s->trace, err));
     if (!entry) {
         st = mb_fail(err, MB_E_INVALID, "unknown executor %s", name);
         goto out;
     }
     config.executor = entry->name;
     config.device = entry->device;
-    s->nvtx = mb_nvtx_open(benchmark, entry->name, (size_t)(entry - mb_executor_entries));
+    s->nvtx = mb_nvtx_open(benchmark, entry->name, (size_t)(entry - mb_executor_entries), s->trace);
     mb_nvtx_begin(s->nvtx, MB_NVTX_COMPILE, 0);
     MB_TRY(compile(s, wire, &phases, err));
     mb_nvtx_end(s->nvtx);
@@ -147,6 +161,8 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     mb_nvtx_begin(s->nvtx, MB_NVTX_OPEN, 0);
     int64_t since = mb_clock_ns();
     MB_TRY(mb_executor_backend(entry, &s->backend, err));
+    /* after the plugin, which may bring a libcupti, and before the device is in use */
+    if (strcmp(entry->device, "cuda") == 0) record_activity(s);
     MB_TRY(s->backend->probe(&config, err));
     MB_TRY(s->backend->open(&config, &s->ctx, err));
     phases.open = lap(&since);
@@ -246,7 +262,16 @@ out:
     return st;
 }
 
+/* Before each answer, so that a crash later on takes nothing of it away. */
+static enum mb_status trace_so_far(struct server *s, struct mb_err *err) {
+    struct mb_err why;
+    note_failure(s, mb_activity_flush(&why), &why);
+    return mb_trace_log_check(s->trace, err);
+}
+
 static void finish(struct server *s) {
+    struct mb_err why;
+    note_failure(s, mb_activity_stop(&why), &why);
     mb_nvtx_close(s->nvtx);
     for (size_t i = 0; i < s->n_in; i++) s->backend->buf_free(s->ctx, s->in[i]);
     for (size_t i = 0; i < s->n_out; i++) s->backend->buf_free(s->ctx, s->out[i]);
@@ -254,6 +279,7 @@ static void finish(struct server *s) {
     mb_mind_close(s->mind);
     mb_shared_close(&s->params);
     mb_shared_close(&s->outputs);
+    mb_trace_log_close(s->trace);
     mb_wire_free(&s->wire);
     free(s->in);
     free(s->out);
@@ -272,6 +298,7 @@ int mb_worker_serve(void) {
                MB_OK &&
            message != MB_MSG_QUIT) {
         enum mb_status st = message == MB_MSG_PREPARE ? prepare(&s, &err) : run(&s, &err);
+        if (st == MB_OK && s.trace) st = trace_so_far(&s, &err);
         if (st != MB_OK) {
             mb_wire_clear(&s.wire);
             mb_wire_put_text(&s.wire, err.text, strlen(err.text));

@@ -6,9 +6,11 @@
 #include "nvtx.h"
 #include "outfile.h"
 #include "report.h"
+#include "report_trace.h"
 #include "runner.h"
 #include "targets.h"
 #include "terminal.h"
+#include "trace_log.h"
 #include "workloads.h"
 
 #include <errno.h>
@@ -46,6 +48,8 @@ static const char help[] =
     "                         (--json results/inference_results.json)\n"
     "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
     "                         or ncu can capture; see scripts/profile\n"
+    "      --trace FILE       with --profile: what each executor and the GPU did, and when, for\n"
+    "                         ui.perfetto.dev or chrome://tracing (JSON)\n"
     "  -q, --quiet            no tables, warnings or progress\n"
     "      --no-progress      no progress line\n"
     "  -h, --help\n\n"
@@ -71,7 +75,7 @@ struct options {
     struct mb_given given;
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
-    const char *json, *csv, *md;
+    const char *json, *csv, *md, *trace;
     bool quiet, progress, profile;
     char *const *arguments;
     size_t n_arguments;
@@ -165,6 +169,7 @@ enum option_id {
     OPT_MD,
     OPT_NO_PROGRESS,
     OPT_PROFILE,
+    OPT_TRACE,
 };
 
 static const struct option long_options[] = {
@@ -188,6 +193,7 @@ static const struct option long_options[] = {
     {"csv", required_argument, NULL, OPT_CSV},
     {"md", required_argument, NULL, OPT_MD},
     {"profile", no_argument, NULL, OPT_PROFILE},
+    {"trace", required_argument, NULL, OPT_TRACE},
     {"quiet", no_argument, NULL, 'q'},
     {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
     {"help", no_argument, NULL, 'h'},
@@ -209,6 +215,7 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_JSON: o->json = value; return true;
     case OPT_CSV: o->csv = value; return true;
     case OPT_MD: o->md = value; return true;
+    case OPT_TRACE: o->trace = value; return true;
     case OPT_SAMPLES:
         return mb_cli_integer(value, 1, 100000000, &o->samples) ||
                bad_value("samples", value, "not a whole number from 1 to 100000000");
@@ -266,6 +273,11 @@ static int parse(int argc, char **argv, struct options *o) {
     if (o->profile && (o->json || o->csv || o->md))
         return mb_cli_error(MB_EXIT_USAGE, "run: --profile forms no statistics to write; leave "
                                            "--json, --csv and --md out");
+    if (o->trace && !o->profile)
+        return mb_cli_error(MB_EXIT_USAGE,
+                            "run: --trace %s: goes with --profile, since tracing "
+                            "would be in the way of timing; add it",
+                            o->trace);
     o->arguments = argv + optind;
     o->n_arguments = (size_t)(argc - optind);
     return -1;
@@ -365,10 +377,10 @@ static const char *json_name(const struct options *o) { return o->json ? o->json
 
 /* Finds out before minutes are spent measuring that a result could not be written. */
 static int check_writable(const struct options *o) {
-    const char *names[] = {json_name(o), o->csv, o->md};
+    const char *names[] = {o->profile ? NULL : json_name(o), o->csv, o->md, o->trace};
     struct mb_outfile *file;
     struct mb_err err;
-    if (!o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
+    if (!o->profile && !o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
         return mb_cli_error(MB_EXIT_USAGE,
                             "cannot make the folder results: %s; name another place "
                             "with --json FILE",
@@ -419,7 +431,7 @@ static bool write_file(const struct mb_result *result, enum writer writer, const
 }
 
 static bool uses_stdout(const struct options *o) {
-    const char *names[] = {o->json, o->csv, o->md};
+    const char *names[] = {o->json, o->csv, o->md, o->trace};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i] && strcmp(names[i], "stdout") == 0) return true;
     return false;
@@ -446,6 +458,7 @@ static bool write_all(const struct options *o, const struct mb_result *result) {
 /* In place of tables and files: each executor that went wrong, and what there is to see. Missing
  * plugins were warned of before. */
 static void print_profiled(const struct options *o, const struct mb_result *result) {
+    FILE *out = uses_stdout(o) ? stderr : stdout;
     size_t n_profiled = 0;
     struct mb_err err;
     for (size_t i = 0; i < result->n_benchmarks; i++) {
@@ -465,8 +478,45 @@ static void print_profiled(const struct options *o, const struct mb_result *resu
         fputs("Warn: no NVTX range was opened: built without NVTX; install the CUDA Toolkit and "
               "build again\n",
               stderr);
-    printf("Profiled: %zu run%s%s; no statistics are formed, and no results written\n", n_profiled,
-           n_profiled == 1 ? "" : "s", mb_nvtx_built ? ", each in an NVTX range `profile`" : "");
+    fprintf(out, "Profiled: %zu run%s%s; no statistics are formed, and no results written\n",
+            n_profiled, n_profiled == 1 ? "" : "s",
+            mb_nvtx_built ? ", each in an NVTX range `profile`" : "");
+}
+
+/* Each reason once, however many workers have it. */
+static void warn_of_notes(const struct mb_trace *trace) {
+    for (size_t i = 0; i < trace->n_records; i++) {
+        const struct mb_trace_record *note = &trace->records[i];
+        bool told = note->kind != MB_TRACE_NOTE;
+        for (size_t k = 0; k < i && !told; k++)
+            told = trace->records[k].kind == MB_TRACE_NOTE &&
+                   strcmp(trace->records[k].name, note->name) == 0;
+        if (!told)
+            fprintf(stderr, "Warn: the GPU's activity is not all in the trace: %s\n", note->name);
+    }
+}
+
+static bool write_trace(const struct options *o, const struct mb_trace_log *log) {
+    struct mb_trace trace = {0};
+    struct mb_outfile *file = NULL;
+    struct mb_err err;
+    enum mb_status st = mb_trace_log_read(log, &trace, &err);
+    if (st == MB_OK) st = mb_outfile_open(o->trace, &file, &err);
+    if (st == MB_OK) {
+        st = mb_report_trace(&trace, mb_outfile_stream(file), &err);
+        if (st == MB_OK)
+            st = mb_outfile_commit(file, &err);
+        else
+            mb_outfile_discard(file);
+    }
+    if (st != MB_OK) mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+    if (st == MB_OK && !o->quiet) {
+        warn_of_notes(&trace);
+        if (!uses_stdout(o))
+            printf("Trace: %s; open it in ui.perfetto.dev or chrome://tracing\n", o->trace);
+    }
+    mb_trace_free(&trace);
+    return st == MB_OK;
 }
 
 /* ---- the run ---- */
@@ -498,7 +548,7 @@ static void judge(struct mb_result *result, enum mb_status cut) {
 }
 
 static int race_all(const struct options *o, struct plan *p, int cancel_fd,
-                    struct mb_result *result) {
+                    struct mb_trace_log *trace, struct mb_result *result) {
     struct mb_err err;
     enum mb_status st = MB_OK;
     const bool progress = o->progress && !o->quiet && isatty(STDERR_FILENO);
@@ -521,6 +571,7 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
                                               .profile = o->profile,
+                                              .trace = trace,
                                               .duration_s = o->duration_s,
                                               .max_noise = o->max_noise,
                                               .deadline_ns = deadline_ns,
@@ -558,8 +609,11 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     if ((status = choose_device(o, p)) >= 0) return status;
     if ((status = choose_executors(o, p)) >= 0) return status;
     if ((status = open_targets(o, p)) >= 0) return status;
-    if (!o->profile && (status = check_writable(o)) >= 0) return status;
+    if ((status = check_writable(o)) >= 0) return status;
     print_warnings(o, p);
+    struct mb_trace_log *trace = NULL;
+    if (o->trace && mb_trace_log_new(&trace, &err) != MB_OK)
+        return mb_cli_error(MB_EXIT_USAGE, "run: %s", err.text);
 
     int cancel_fd = mb_interrupt_install();
     struct mb_result result = {.argc = argc,
@@ -573,13 +627,14 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
                                .device_reason = p->device_reason,
                                .started_unix_s = (int64_t)time(NULL)};
     mb_arena_init(&result.arena);
-    status = race_all(o, p, cancel_fd, &result);
+    status = race_all(o, p, cancel_fd, trace, &result);
     if (status < 0) {
         bool written = true;
         if (o->profile)
             print_profiled(o, &result);
         else
             written = write_all(o, &result);
+        if (trace) written = write_trace(o, trace) && written;
         if (mb_interrupt_signal())
             status = MB_EXIT_SIGNAL + mb_interrupt_signal();
         else if (!written)
@@ -587,6 +642,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
         else
             status = result.valid ? MB_EXIT_OK : MB_EXIT_INVALID;
     }
+    mb_trace_log_close(trace);
     mb_arena_free(&result.arena);
     return status;
 }

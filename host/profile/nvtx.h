@@ -1,4 +1,5 @@
-/* NVTX ranges: what a worker process is doing, named on the time line of a profiler.
+/* NVTX ranges: what a worker process is doing, named on the time line of a profiler, and in the
+ * trace that --trace writes.
  *
  * Each program has a domain of its own, "mindbench.<program>", so a row of its own in Nsight. In it
  * ranges nest: the program, "<program>/<executor>", "<program>/<executor>/<phase>". All messages
@@ -6,11 +7,13 @@
  * category of its number + 1 and carries, as its payload, the number of runs it was opened for; a
  * warm-up that goes on for a given time may make more. The colour is the executor's.
  *
- * Without a profiler an open costs one look at the environment and everything else a test of a
- * pointer; even so a range lies around a block of runs, never around one. Built without NVTX's
- * header all of this does nothing. */
+ * Without a profiler or a trace an open costs one look at the environment and everything else a
+ * test of a pointer; even so a range lies around a block of runs, never around one. Built without
+ * NVTX's header, profilers see nothing. */
 #ifndef MB_NVTX_H
 #define MB_NVTX_H
+
+#include "trace_log.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,15 +38,20 @@ enum mb_nvtx_phase {
         MB_NVTX_N_PHASES
 };
 
-/* Whether this build can open ranges at all. */
+/* "first run": the category's name. */
+const char *mb_nvtx_phase_text(enum mb_nvtx_phase phase);
+
+/* Whether profilers can see ranges of this build at all. */
 extern const bool mb_nvtx_built;
 
 struct mb_nvtx;
 
 /* Opens the ranges of the program and the executor. `colour` tells executors apart: any number,
- * the same one for the same executor. NULL when no profiler listens or memory is short; every
- * function here takes NULL and does nothing. For one thread. */
-struct mb_nvtx *mb_nvtx_open(const char *program, const char *executor, size_t colour);
+ * the same one for the same executor. `log`, unless NULL, gets the phases too, and is borrowed.
+ * NULL when nobody wants to know or memory is short; every function here takes NULL and does
+ * nothing. For one thread. */
+struct mb_nvtx *mb_nvtx_open(const char *program, const char *executor, size_t colour,
+                             struct mb_trace_log *log);
 void mb_nvtx_close(struct mb_nvtx *nvtx); /* closes whatever range is still open */
 
 /* Opens a phase's range, after closing the one that is open. MB_NVTX_PROFILE's message is "profile"

@@ -1,8 +1,7 @@
 /* CUDA kernels in the clothes of CPU kernels, so that tests/kernel's tester checks them in
  * emulation as it does those: guard pages, NaN, two runs with equal bits. The number of threads
  * stands for the number of multiprocessors, on which the division of the work depends; thread 0
- * alone works. Each row is there twice under its name: on a GPU that has all a kernel may use, and
- * on the least one that is supported. */
+ * alone works. */
 #ifndef MB_EMULATED_KERNEL_H
 #define MB_EMULATED_KERNEL_H
 
