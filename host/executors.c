@@ -10,22 +10,25 @@
 #include <unistd.h>
 
 #define GET_TORCH "run scripts/setup, which installs libtorch, and build again"
+#define GET_PEERS "run scripts/setup peers"
 #define GET_CUDA  "install the CUDA Toolkit and build again"
 
 // clang-format off
 const struct mb_executor_entry mb_executor_entries[] = {
-    {"mind",         "cpu",  "cpu",   mb_backend_cpu, "the product: the best kernels this CPU can run", NULL},
-    {"mind-avx512",  "cpu",  "cpu",   mb_backend_cpu, "AVX-512 kernels only", NULL},
-    {"mind-avx2",    "cpu",  "cpu",   mb_backend_cpu, "AVX2 and FMA kernels only", NULL},
-    {"mind-scalar",  "cpu",  "cpu",   mb_backend_cpu, "plain C, any x86-64", NULL},
-    {"torch-eager",  "cpu",  "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
-    {"torch-jit",    "cpu",  "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
-    {"mind",         "cuda", "cuda",  NULL, "the product: the fastest plan on the GPU", GET_CUDA},
-    {"mind-kernels", "cuda", "cuda",  NULL, "kernels of ours only", GET_CUDA},
-    {"torch-eager",  "cuda", "torch", NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
-    {"torch-jit",    "cuda", "torch", NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
-    {"torch-graph",  "cuda", "torch", NULL, "torch-jit's work recorded and replayed as one CUDA graph", GET_TORCH},
-    {"torch-defaults", "cuda", "torch", NULL, "torch-eager with PyTorch's own settings: TF32 in cuDNN's convolutions", GET_TORCH},
+    {"mind",         "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "the product: the best kernels this CPU can run", NULL},
+    {"mind-avx512",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX-512 kernels only", NULL},
+    {"mind-avx2",    "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX2 and FMA kernels only", NULL},
+    {"mind-scalar",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "plain C, any x86-64", NULL},
+    {"torch-eager",  "cpu",  "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
+    {"torch-jit",    "cpu",  "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
+    {"onnxruntime",  "cpu",  "onnxruntime_peer", MB_SCRIPT, NULL, "ONNX Runtime's CPU provider, from Python", GET_PEERS},
+    {"openvino",     "cpu",  "openvino_peer",    MB_SCRIPT, NULL, "OpenVINO's CPU plugin, from Python", GET_PEERS},
+    {"mind",         "cuda", "cuda",  MB_PLUGIN, NULL, "the product: the fastest plan on the GPU", GET_CUDA},
+    {"mind-kernels", "cuda", "cuda",  MB_PLUGIN, NULL, "kernels of ours only", GET_CUDA},
+    {"torch-eager",  "cuda", "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
+    {"torch-jit",    "cuda", "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
+    {"torch-graph",  "cuda", "torch", MB_PLUGIN, NULL, "torch-jit's work recorded and replayed as one CUDA graph", GET_TORCH},
+    {"torch-defaults", "cuda", "torch", MB_PLUGIN, NULL, "torch-eager with PyTorch's own settings: TF32 in cuDNN's convolutions", GET_TORCH},
 };
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;
@@ -38,20 +41,54 @@ const struct mb_executor_entry *mb_executor_find(const char *name, const char *d
     return NULL;
 }
 
-/* The plugin's file, which lies beside the program. */
-static bool plugin_path(const struct mb_executor_entry *entry, char path[PATH_MAX]) {
+/* A file named from the folder that the program lies in. */
+static bool path_from_program(char path[PATH_MAX], const char *before, const char *name,
+                              const char *after) {
     char self[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len < 0) return false;
     self[len] = '\0';
-    int wrote = snprintf(path, PATH_MAX, "%s/libmindbench_%s.so", dirname(self), entry->backend);
-    return wrote > 0 && wrote < PATH_MAX;
+    int wrote = snprintf(path, PATH_MAX, "%s/%s%s%s", dirname(self), before, name, after);
+    return wrote > 0 && wrote < PATH_MAX && access(path, R_OK) == 0;
+}
+
+static bool plugin_path(const struct mb_executor_entry *entry, char path[PATH_MAX]) {
+    return path_from_program(path, "libmindbench_", entry->backend, ".so");
+}
+
+static bool script_path(const char *module, char path[PATH_MAX]) {
+    return path_from_program(path, "peers/", module, ".py");
+}
+
+char **mb_executor_command(const struct mb_executor_entry *entry) {
+    struct command {
+        char *argv[4];
+        char python[PATH_MAX], script[PATH_MAX];
+    } *command = malloc(sizeof *command);
+    const char *python = getenv("MINDBENCH_PYTHON");
+    if (!command || entry->kind != MB_SCRIPT || !script_path("worker", command->script)) {
+        free(command);
+        return NULL;
+    }
+    if ((python && *python) || !path_from_program(command->python, "../.venv/bin/", "python3", ""))
+        snprintf(command->python, PATH_MAX, "%s", python && *python ? python : "python3");
+    command->argv[0] = command->python;
+    command->argv[1] = command->script;
+    command->argv[2] = (char *)(uintptr_t)entry->backend;
+    command->argv[3] = NULL;
+    return command->argv;
 }
 
 enum mb_status mb_executor_present(const struct mb_executor_entry *entry, struct mb_err *err) {
     char path[PATH_MAX];
-    if (entry->builtin) return MB_OK;
-    if (plugin_path(entry, path) && access(path, R_OK) == 0) return MB_OK;
+    if (entry->kind == MB_LINKED_IN) return MB_OK;
+    if (entry->kind == MB_SCRIPT && script_path("worker", path) &&
+        script_path(entry->backend, path))
+        return MB_OK;
+    if (entry->kind == MB_SCRIPT)
+        return mb_fail(err, MB_E_UNSUPPORTED, "peers/%s.py is not beside the program; build again",
+                       entry->backend);
+    if (plugin_path(entry, path)) return MB_OK;
     return mb_fail(err, MB_E_UNSUPPORTED, "libmindbench_%s.so is not beside the program; %s",
                    entry->backend, entry->get_it);
 }
@@ -59,7 +96,9 @@ enum mb_status mb_executor_present(const struct mb_executor_entry *entry, struct
 enum mb_status mb_executor_backend(const struct mb_executor_entry *entry,
                                    const struct mb_backend **out, struct mb_err *err) {
     const struct mb_backend *backend = NULL;
-    if (entry->builtin) {
+    if (entry->kind == MB_SCRIPT)
+        return mb_fail(err, MB_E_INVALID, "%s: a script has no backend", entry->name);
+    if (entry->kind == MB_LINKED_IN) {
         backend = entry->builtin();
     } else {
         char path[PATH_MAX];

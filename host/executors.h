@@ -1,7 +1,8 @@
 /* The executors that a user can name, and the backends behind them.
  *
  * Backends of ours are linked in; others are plugins beside the program, opened only in the worker
- * process that runs them, since a plugin may bring hundreds of megabytes of libraries. So that they
+ * process that runs them, since a plugin may bring hundreds of megabytes of libraries. Peers that
+ * are only to be had from Python are scripts, which take the worker process's place. So that all
  * can be listed without being loaded, the table here names every executor. */
 #ifndef MB_EXECUTORS_H
 #define MB_EXECUTORS_H
@@ -12,10 +13,12 @@
 
 struct mb_executor_entry {
     const char *name, *device;
-    const char *backend;                       /* the plugin's file is libmindbench_<backend>.so */
-    const struct mb_backend *(*builtin)(void); /* NULL for a plugin */
+    const char *backend; /* the plugin's file is libmindbench_<backend>.so; of a script: its module,
+                            peers/<backend>.py beside the program (scripts/peers) */
+    enum { MB_LINKED_IN, MB_PLUGIN, MB_SCRIPT } kind;
+    const struct mb_backend *(*builtin)(void); /* of MB_LINKED_IN */
     const char *summary;
-    const char *get_it; /* how to get a plugin that is not there */
+    const char *get_it; /* how to get one that is not linked in */
 };
 
 extern const struct mb_executor_entry mb_executor_entries[];
@@ -24,11 +27,16 @@ extern const size_t mb_n_executor_entries;
 /* NULL when there is none of that name on that device ("cpu", "cuda"). */
 const struct mb_executor_entry *mb_executor_find(const char *name, const char *device);
 
-/* Whether any executor of ours exists for the device and its plugin is beside the program; the
- * text says what is missing and how to get it. Opens nothing. */
+/* Whether what it needs of ours, a plugin or a script, is where it belongs; the text says what is
+ * missing and how to get it. Opens nothing. */
 enum mb_status mb_executor_present(const struct mb_executor_entry *entry, struct mb_err *err);
 
-/* The backend of an executor, its plugin opened (and never closed again). */
+/* Command line of a script's process, NULL-terminated, allocated with malloc as one block: Python
+ * ($MINDBENCH_PYTHON, else that of .venv beside the program's folder, else python3 on PATH), the
+ * worker script, the module. NULL without memory or for an executor that is no script. */
+char **mb_executor_command(const struct mb_executor_entry *entry);
+
+/* The backend of an executor that is no script, its plugin opened (and never closed again). */
 enum mb_status mb_executor_backend(const struct mb_executor_entry *entry,
                                    const struct mb_backend **out, struct mb_err *err);
 

@@ -76,12 +76,17 @@ fail:
 
 /* ---- process ---- */
 
-static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd, int trace_fd,
-                            char **env, struct mb_err *err) {
-    char *argv[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND}, NULL};
+static enum mb_status spawn(struct mb_worker *w, const struct mb_executor_entry *executor,
+                            int child_socket, int params_fd, int trace_fd, char **env,
+                            struct mb_err *err) {
+    char *own[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND}, NULL};
+    char **script = executor->kind == MB_SCRIPT ? mb_executor_command(executor) : NULL;
+    char **argv = script ? script : own;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
+    if (executor->kind == MB_SCRIPT && !script)
+        return mb_fail(err, MB_E_NOMEM, "no memory for a worker, or its script is gone");
     sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGINT);
@@ -99,9 +104,11 @@ static enum mb_status spawn(struct mb_worker *w, int child_socket, int params_fd
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                               POSIX_SPAWN_SETSIGDEF);
-    int failure = posix_spawn(&w->pid, "/proc/self/exe", &actions, &attributes, argv, env);
+    int failure = script ? posix_spawnp(&w->pid, argv[0], &actions, &attributes, argv, env)
+                         : posix_spawn(&w->pid, "/proc/self/exe", &actions, &attributes, argv, env);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    free(script);
     if (failure == 0) return MB_OK;
     w->pid = 0;
     return mb_fail(err, MB_E_DEVICE, "cannot start a worker process: %s", strerror(failure));
@@ -174,6 +181,31 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     }
 }
 
+/* What a script is told instead (scripts/peers/worker.py): it reads the program as the IR text, and
+ * answers with the phases that it is given the names of. */
+static void put_script_config(struct mb_wire *wire, const struct mb_worker_config *c) {
+    static const char phases[] =
+#define PHASE(name, meaning) #name " "
+        MB_PHASES(PHASE)
+#undef PHASE
+        ;
+    char *ir = NULL;
+    size_t ir_len = 0;
+    FILE *out = open_memstream(&ir, &ir_len);
+    mb_wire_clear(wire);
+    if (!out || !mb_program_print(c->program, out)) wire->bad = true;
+    if (out && fclose(out) != 0) wire->bad = true;
+    mb_wire_put_text(wire, c->executor->name, strlen(c->executor->name));
+    mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
+    mb_wire_put_u64(wire, (uint64_t)c->open.precision);
+    mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
+    mb_wire_put_text(wire, phases, sizeof phases - 1);
+    mb_wire_put_text(wire, ir ? ir : "", ir_len);
+    for (uint32_t i = 0; i < c->program->n_params; i++)
+        mb_wire_put_u64(wire, c->program->params[i].role == MB_WEIGHT);
+    free(ir);
+}
+
 static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
                                    struct mb_executor_result *result, struct mb_err *err) {
     size_t len;
@@ -222,10 +254,13 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     }
     close(w->outputs.fd);
     w->outputs.fd = outputs_fd;
-    MB_TRY(spawn(w, child_socket, params_fd, trace_fd, env, err));
+    MB_TRY(spawn(w, config->executor, child_socket, params_fd, trace_fd, env, err));
     close(child_socket);
     child_socket = -1;
-    put_config(&w->wire, config);
+    if (config->executor->kind == MB_SCRIPT)
+        put_script_config(&w->wire, config);
+    else
+        put_config(&w->wire, config);
     MB_TRY(ask(w, MB_MSG_PREPARE, deadline_ns, err));
     MB_TRY(get_prepared(w, arena, result, err));
     *out = w;

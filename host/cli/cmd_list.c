@@ -25,7 +25,8 @@ static void list_executors(void) {
         struct mb_open_config config = {
             .executor = e->name, .device = e->device, .n_threads = 1, .isa_cap = MB_ISA_BEST};
         enum mb_status st = mb_executor_present(e, &err);
-        if (st == MB_OK && e->builtin && (st = mb_executor_backend(e, &backend, &err)) == MB_OK)
+        if (st == MB_OK && e->kind == MB_LINKED_IN &&
+            (st = mb_executor_backend(e, &backend, &err)) == MB_OK)
             st = backend->probe(&config, &err);
         printf(
             "  %-14s %-5s %s%s%s\n", e->name, e->device, e->summary,

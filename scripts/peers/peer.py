@@ -1,0 +1,38 @@
+"""What a peer is given and what it gives: a module here with build(job), which makes a Runner."""
+
+from dataclasses import dataclass, field
+
+from program import Program
+
+
+class Unsupported(Exception):
+    """The peer cannot run this; the text is the reason that its row shows."""
+
+
+@dataclass
+class Job:
+    executor: str
+    threads: int
+    precision: str
+    isa: str  # the best instruction set allowed
+    program: Program
+    values: dict  # id of each param: its data, read-only; weights are borrowed during build
+
+
+@dataclass
+class Runner:
+    run: object  # run() computes once and returns when the outputs may be read
+    outputs: list  # an array for each output, written by run(), in the program's order
+    precision: str  # as the library says it, not as it was asked for
+    math_mode: str
+    library: str
+    text: str = ""  # the plan, for people
+    inputs: list = None  # held here for as long as run() reads them
+    phases: dict = field(default_factory=dict)  # of start-up, by name (host/bench/result.h): seconds
+
+
+def capped(isa):
+    """Whether `isa` forbids an instruction set that this machine has."""
+    with open("/proc/cpuinfo", encoding="ascii") as info:
+        flags = next((line for line in info if line.startswith("flags")), "").split()
+    return (isa == "scalar" and "avx" in flags) or (isa == "avx2" and "avx512f" in flags)
