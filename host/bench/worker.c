@@ -255,8 +255,10 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     close(w->outputs.fd);
     w->outputs.fd = outputs_fd;
     MB_TRY(spawn(w, config->executor, child_socket, params_fd, trace_fd, env, err));
+    /* of the child's end the child alone has a copy, so that its death ends the stream */
     close(child_socket);
-    child_socket = -1;
+    close(pair[1]);
+    child_socket = pair[1] = -1;
     if (config->executor->kind == MB_SCRIPT)
         put_script_config(&w->wire, config);
     else

@@ -1,8 +1,6 @@
 """ONNX Runtime's CPU provider as a peer: all graph optimisations, weights as constants, one thread pool
 of as many threads as every other executor has, inputs and outputs bound once."""
 
-import time
-
 import numpy as np
 import onnxruntime as ort
 
@@ -15,7 +13,6 @@ def build(job):
         raise Unsupported(f"the CPU provider computes f32 models in fp32, not in {job.precision}")
     if capped(job.isa):
         raise Unsupported(f"its kernels cannot be capped at {job.isa}")
-    begin = time.monotonic()
     model = onnx_model.build(job.program, job.values).SerializeToString()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -41,5 +38,4 @@ def build(job):
         math_mode="fp32, MLAS",
         library=f"ONNX Runtime {ort.__version__}",
         text=f"onnxruntime, {job.threads} threads, all optimisations, inputs and outputs bound",
-        phases={"plan": time.monotonic() - begin},
     )

@@ -1,8 +1,6 @@
 """OpenVINO's CPU plugin as a peer: latency mode, f32 asked for and read back, inputs and outputs bound
 once."""
 
-import time
-
 import numpy as np
 import openvino as ov
 
@@ -17,7 +15,6 @@ def build(job):
         raise Unsupported(f"the CPU plugin has no {job.precision}")
     if capped(job.isa):
         raise Unsupported(f"its kernels cannot be capped at {job.isa}")
-    begin = time.monotonic()
     core = ov.Core()
     model = core.read_model(onnx_model.build(job.program, job.values).SerializeToString())
     compiled = core.compile_model(model, "CPU", {
@@ -50,5 +47,4 @@ def build(job):
         math_mode=f"{precision}, oneDNN and own kernels",
         library=f"OpenVINO {ov.__version__}",
         text=f"openvino, {job.threads} threads, one stream, latency hint, inputs and outputs bound",
-        phases={"plan": time.monotonic() - begin},
     )

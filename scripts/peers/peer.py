@@ -1,6 +1,6 @@
 """What a peer is given and what it gives: a module here with build(job), which makes a Runner."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from program import Program
 
@@ -28,7 +28,6 @@ class Runner:
     library: str
     text: str = ""  # the plan, for people
     inputs: list = None  # held here for as long as run() reads them
-    phases: dict = field(default_factory=dict)  # of start-up, by name (host/bench/result.h): seconds
 
 
 def capped(isa):

@@ -1,0 +1,85 @@
+"""One peer and one program in this process: made ready once, then timed on request.
+
+The harness hands out the same blocks as to every other executor and compares the outputs with the same
+reference. The clock is read here, around one call of run(), whose own cost of some microseconds in
+Python is part of the sample.
+"""
+
+import importlib
+import mmap
+import struct
+import time
+
+import numpy as np
+
+import program as ir
+from peer import Job
+from worker import text
+
+PARAMS, OUTPUTS = 4, 5  # descriptors of the shared memory
+PRECISIONS = ["fp32", "tf32", "bf16", "fp16"]  # enum mb_precision
+ISAS = ["scalar", "avx2", "avx512"]  # enum mb_isa
+PAGE = mmap.PAGESIZE
+
+runner = None
+shared_outputs = []
+
+
+def map_tensors(descriptor, types, access):
+    """Arrays over the shared memory, as mb_shared_params and mb_shared_outputs lay it out."""
+    sizes = [int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for dtype, shape in types]
+    pages = [-(-size // PAGE) * PAGE for size in sizes]
+    if not sum(pages):
+        return []
+    base = mmap.mmap(descriptor, sum(pages), mmap.MAP_SHARED, access)
+    starts = np.cumsum([0] + pages[:-1])
+    return [np.frombuffer(base, dtype, size // np.dtype(dtype).itemsize, int(start)).reshape(shape)
+            for (dtype, shape), size, start in zip(types, sizes, starts)]
+
+
+def prepare(module, payload):
+    global runner, shared_outputs
+    executor, threads = payload.text(), payload.u64()
+    precision, isa = PRECISIONS[payload.u64()], ISAS[payload.u64()]
+    phase_names = payload.text().split()
+    program = ir.parse(payload.text())
+    for param in program.params:
+        param.is_weight = bool(payload.u64())
+    arrays = map_tensors(PARAMS, [(param.dtype, param.shape) for param in program.params], mmap.PROT_READ)
+    values = {param.id: array for param, array in zip(program.params, arrays)}
+
+    begin = time.monotonic()
+    build = importlib.import_module(module).build
+    opened = time.monotonic()
+    runner = build(Job(executor, threads, precision, isa, program, values))
+    built = time.monotonic()
+    runner.run()
+    phases = {"open": opened - begin, "plan": built - opened, "first_inference": time.monotonic() - built}
+
+    types = [(array.dtype, array.shape) for array in runner.outputs]
+    shared_outputs = map_tensors(OUTPUTS, types, mmap.PROT_READ | mmap.PROT_WRITE)
+    nanoseconds = [1e9 * phases.get(name, float("nan")) for name in phase_names]
+    return (struct.pack(f"<{len(nanoseconds)}d", *nanoseconds) +
+            struct.pack("<Q", PRECISIONS.index(runner.precision)) +
+            text(runner.math_mode[:63]) + text(runner.library[:95]) + text(runner.text))
+
+
+def run(payload):
+    once, clock = runner.run, time.monotonic_ns
+    payload.u64()  # what the block is for
+    settle_runs, settle_ns, n_samples = payload.u64(), payload.u64(), payload.u64()
+    settled, runs = clock() + settle_ns, 0
+    while runs < settle_runs or clock() < settled:
+        once()
+        runs += 1
+    samples = [0] * n_samples
+    if n_samples:
+        for output in runner.outputs:
+            output.view(np.uint8).fill(0xFF)
+        for i in range(n_samples):
+            begin = clock()
+            once()
+            samples[i] = clock() - begin
+        for shared, output in zip(shared_outputs, runner.outputs):
+            shared[...] = output
+    return struct.pack(f"<{n_samples}d", *samples)
