@@ -31,6 +31,8 @@ struct mb_cuda_args {
     const void *packed; /* what `pack` wrote: weights and bias */
     float *y;           /* overlaps nothing else */
     void *scratch;      /* scratch_bytes, contents undefined */
+    bool packed_in_run; /* `pack` was enqueued just before, and nothing has waited for it since:
+                           the kernel may not begin earlier (launch.h, chains of kernels) */
 };
 
 struct mb_cuda_kernel {

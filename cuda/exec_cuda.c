@@ -82,7 +82,8 @@ static cudaError_t enqueue_kernel(const struct mb_cuda_exec *exec, const struct 
     const struct mb_cuda_args args = {.x = address(exec, step->x),
                                       .packed = packed_address(exec, step),
                                       .y = address(exec, step->node),
-                                      .scratch = (char *)exec->work + step->scratch_offset};
+                                      .scratch = (char *)exec->work + step->scratch_offset,
+                                      .packed_in_run = step->packs_in_run};
     const cudaError_t error = step->packs_in_run ? pack(exec, step) : cudaSuccess;
     if (error != cudaSuccess) return error;
     return kernel->launch(&step->desc, &exec->properties, &args, exec->gpu->stream);

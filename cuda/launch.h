@@ -2,7 +2,39 @@
  * the host's C++ compiler with MB_CUDA_EMULATED for tests without one (tests/cuda/emulation.h).
  *
  * Common ground: threadIdx and its like, dynamic shared memory, __syncthreads, __syncwarp,
- * shuffles with full masks, atomicAdd, __threadfence, float4. */
+ * shuffles with full masks, atomicAdd, __threadfence, float4, and what is declared here.
+ *
+ * ---- chains of kernels ----
+ *
+ * A kernel that mb_launch_in_chain launches may begin while the one before it in the stream still
+ * runs (programmatic dependent launch, compute capability 9.0 and later; a plain launch before
+ * that). What it reads before mb_wait_for_previous is then read too early, unless nothing in flight
+ * writes it. The rules, and why they are enough:
+ *
+ * 1. Every thread of a kernel launched so calls mb_wait_for_previous, on every path, before it
+ *    reads activations and before it writes any global memory. It returns when the kernel before
+ *    has ended and its writes can be seen. That one has waited as well, in every block, so by
+ *    induction all that was enqueued earlier has ended then: buffers, scratch and tickets that are
+ *    used again from step to step are free. A block that left without waiting would break this for
+ *    all kernels behind it.
+ * 2. Before the wait only packed weights are read. They are written by load, which waits for the
+ *    device before the first run. Where they are packed in the run, by the kernel just before
+ *    (mb_cuda_args.packed_in_run), the launch is a plain one: it begins after that kernel's end,
+ * and the wait returns at once. The same compiled kernel is right both ways.
+ * 3. mb_let_next_start says that this block does not mind if the next kernel begins; it takes
+ * effect when all blocks have said so or ended, so that a kernel's own blocks are never kept out by
+ * the next one's. Anywhere is right, as the next kernel waits for this one's end, not for the call;
+ *    a kernel that never calls it gives up the overlap alone.
+ * 4. Plain launches, copies and library calls between begin after all before them has ended, and
+ *    a kernel in a chain behind one of them begins at its end: packing, operations on their own,
+ *    evictions and transfers need no care. A library's kernel that starts its successor early does
+ *    not matter either, by 1.
+ * 5. Activations are read by ordinary loads. Loads for read-only memory (mb_load4_const,
+ *    mb_load4_stream, __ldg) may be moved ahead of the wait by the compiler, or find what the
+ *    first-level cache had before it: they are for weights alone.
+ * 6. Captured, such a launch behind another kernel becomes a programmatic edge of the graph, and
+ *    behind anything else an ordinary one. A graph's first kernel has no edge: a launch of the
+ *    graph begins when what the stream held before it, the same graph included, has ended. */
 #ifndef MB_LAUNCH_H
 #define MB_LAUNCH_H
 
@@ -10,6 +42,13 @@
 
 #include <math.h>
 #include <stdint.h>
+
+/* A launch by mb_launch_in_chain. */
+struct mb_launch_shape {
+    dim3 grid, block;
+    size_t shared_bytes; /* up to mb_gpu_properties.shared_bytes */
+    unsigned cluster;    /* blocks in one, neighbours in x: 1 to 8, a divisor of grid.x */
+};
 
 #ifdef MB_CUDA_EMULATED
 #include "emulation.h"
@@ -32,7 +71,7 @@ static __device__ inline void mb_store4(float *to, float4 value) {
     *reinterpret_cast<float4 *>(to) = value;
 }
 
-/* From memory that the kernel only reads. */
+/* From memory that nothing writes while the kernel runs: weights. */
 static __device__ inline float4 mb_load4_const(const float *from) {
     return __ldg(reinterpret_cast<const float4 *>(from));
 }
@@ -51,12 +90,142 @@ static __device__ inline float4 mb_load4_shared_by_grid(const float *from) {
     return __ldcg(reinterpret_cast<const float4 *>(from));
 }
 
+/* Chains of kernels: see above. */
+static __device__ inline void mb_wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+static __device__ inline void mb_let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/* ---- copies to shared memory on their own (before 8.0: at once) ---- */
+
+/* 16 bytes, both addresses aligned to 16, past the first-level cache: the first `bytes` of them
+ * from `from`, which has to be readable, the rest zeros. */
+static __device__ inline void mb_copy16_async(float *to, const float *from, int bytes) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                     static_cast<unsigned>(__cvta_generic_to_shared(to))),
+                 "l"(from), "r"(bytes)
+                 : "memory");
+#else
+    const float4 v = bytes == 16 ? mb_load4(from) : make_float4(0, 0, 0, 0);
+    mb_store4(to, v);
+    if (bytes == 16) return;
+    for (int i = 0; i < bytes / 4; i++) to[i] = from[i];
+#endif
+}
+
+/* 4 bytes, or 4 of zeros. */
+static __device__ inline void mb_copy4_async(float *to, const float *from, bool inside) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(
+                     static_cast<unsigned>(__cvta_generic_to_shared(to))),
+                 "l"(from), "r"(inside ? 4 : 0)
+                 : "memory");
+#else
+    *to = inside ? *from : 0;
+#endif
+}
+
+/* Closes the group of the thread's copies since the last call; may be empty. */
+static __device__ inline void mb_copy_commit() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+/* Waits for the thread's own groups, the last N excepted; other threads' need a barrier behind. */
+template <int N> static __device__ inline void mb_copy_wait() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+#endif
+}
+
+/* ---- clusters: blocks that run at the same time and reach each other's shared memory ----
+ * Compute capability 9.0 and later; before that a launch with more than one block in a cluster
+ * fails. */
+
+/* Of blocks in the kernel's clusters (neighbours in x); false where no GPU of the architecture has
+ * any, known to the compiler. */
+static __device__ inline bool mb_has_clusters() {
+#if __CUDA_ARCH__ >= 900
+    return true;
+#else
+    return false;
+#endif
+}
+
+/* Two halves of a barrier of the cluster's threads; each thread calls both in turn. What is written
+ * to shared memory before the first is seen after the second. */
+static __device__ inline void mb_cluster_arrive() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+#endif
+}
+static __device__ inline void mb_cluster_wait() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+/* To where `to`, in this block's shared memory, lies in that of block `rank` of the cluster, which
+ * has to have begun and not to have ended. */
+static __device__ inline void mb_cluster_store4(float *to, unsigned rank, float4 v) {
+#if __CUDA_ARCH__ >= 900
+    unsigned at;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;"
+        : "=r"(at)
+        : "r"(static_cast<unsigned>(__cvta_generic_to_shared(to))), "r"(rank));
+    asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at), "f"(v.x), "f"(v.y),
+                 "f"(v.z), "f"(v.w)
+                 : "memory");
+#else
+    (void)to, (void)rank, (void)v;
+#endif
+}
+
 /* kernel<<<grid, block, shared_bytes, stream>>>(args...) and its launch error. */
 template <typename... Parameters, typename... Args>
 cudaError_t mb_launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                       cudaStream_t stream, Args... args) {
     kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Parameters>(args)...);
     return cudaGetLastError();
+}
+
+/* Launches a kernel that follows the rules for chains, above. */
+template <typename... Parameters, typename... Args>
+cudaError_t mb_launch_in_chain(const struct mb_gpu_properties *gpu, bool packed_in_run,
+                               void (*kernel)(Parameters...), const struct mb_launch_shape &shape,
+                               cudaStream_t stream, Args... args) {
+    static constexpr size_t without_asking = 48 * 1024;
+    if (shape.shared_bytes > without_asking) {
+        const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
+                                                       cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                       static_cast<int>(shape.shared_bytes));
+        if (error != cudaSuccess) return error;
+    }
+    cudaLaunchAttribute attributes[2];
+    cudaLaunchConfig_t config = {};
+    config.gridDim = shape.grid, config.blockDim = shape.block;
+    config.dynamicSmemBytes = shape.shared_bytes, config.stream = stream;
+    config.attrs = attributes;
+    if (gpu->cc >= 90 && !packed_in_run) {
+        cudaLaunchAttribute *overlap = &attributes[config.numAttrs++];
+        overlap->id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        overlap->val.programmaticStreamSerializationAllowed = 1;
+    }
+    if (shape.cluster > 1) {
+        cudaLaunchAttribute *cluster = &attributes[config.numAttrs++];
+        cluster->id = cudaLaunchAttributeClusterDimension;
+        cluster->val.clusterDim.x = shape.cluster;
+        cluster->val.clusterDim.y = cluster->val.clusterDim.z = 1;
+    }
+    return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(args)...);
 }
 
 #endif
