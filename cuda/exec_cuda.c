@@ -26,8 +26,9 @@ struct mb_cuda_exec {
 
 /* ---- what the planner asks ---- */
 
-static bool choose(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
-                   struct mb_kernel_choice *out) {
+static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                             struct mb_kernel_choice *out, struct mb_err *err) {
+    (void)err;
     const struct mb_gpu_properties *gpu = &((const struct mb_cuda_exec *)self)->properties;
     *out = (struct mb_kernel_choice){0};
     for (size_t i = 0; i < mb_cuda_n_kernels; i++) {
@@ -36,10 +37,10 @@ static bool choose(const void *self, enum mb_step_kind kind, const union mb_step
         mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, gpu));
     }
     const struct mb_cuda_kernel *best = out->kernel;
-    if (!best) return false;
+    if (!best) return MB_OK;
     out->packed_bytes = best->packed_bytes(desc, gpu);
     out->scratch_bytes = best->scratch_bytes(desc, gpu);
-    return true;
+    return MB_OK;
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {

@@ -212,12 +212,13 @@ void mb_kernel_offer(struct mb_kernel_choice *choice, const void *kernel, const 
     }
 }
 
-/* A kernel step headed by node i; false where no kernel can be used. */
-static bool kernel_step(struct mb_plan *plan, const struct mb_plan_device *device, uint32_t i,
-                        struct mb_step *step) {
+/* A kernel step headed by node i; without a kernel where none can be used. */
+static enum mb_status kernel_step(struct mb_plan *plan, const struct mb_plan_device *device,
+                                  uint32_t i, struct mb_step *step, struct mb_err *err) {
     const struct mb_node *head = node_at(plan, i);
+    step->choice.kernel = NULL;
     if (head->type.dtype != MB_F32 || (head->op != MB_OP_MATMUL && head->op != MB_OP_CONV2D))
-        return false;
+        return MB_OK;
     *step = (struct mb_step){.kind = head->op == MB_OP_CONV2D ? MB_STEP_CONV2D : MB_STEP_MATMUL,
                              .node = i,
                              .head = i,
@@ -227,11 +228,10 @@ static bool kernel_step(struct mb_plan *plan, const struct mb_plan_device *devic
     if (head->op == MB_OP_CONV2D)
         describe_conv2d(plan, head, &step->desc.conv2d);
     else if (!describe_matmul(plan, head, &step->desc.matmul))
-        return false;
+        return MB_OK;
     fuse(plan, step);
-    if (!device->choose(device->self, step->kind, &step->desc, &step->choice)) return false;
     step->packs_in_run = plan->values[step->node].constant || !plan->values[step->w].constant;
-    return true;
+    return device->choose(device->self, step->kind, &step->desc, &step->choice, err);
 }
 
 /* ---- the lists ---- */
@@ -266,7 +266,9 @@ static enum mb_status make_steps(struct mb_plan *plan, const struct mb_plan_devi
         if (!value->live || node->op == MB_OP_PARAM || node->op == MB_OP_DENSE ||
             node->op == MB_OP_RESHAPE)
             continue;
-        if (kernel_step(plan, device, i, &step)) {
+        const enum mb_status st = kernel_step(plan, device, i, &step, err);
+        if (st != MB_OK) return st;
+        if (step.choice.kernel) {
             for (uint32_t inner = i; inner != step.node; inner = plan->values[inner].user)
                 plan->values[inner].absorbed_by = step.node;
             plan->values[step.node].head = i;

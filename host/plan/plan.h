@@ -28,9 +28,12 @@ extern "C" {
 struct mb_kernel_choice {
     const void *kernel; /* the device's own; NULL: the step is one operation on its own */
     const char *name;
+    bool measured; /* the times: measured on the device (tuning.h), or estimated */
     double cost_ns;
-    const char *runner_up; /* NULL: no other kernel supports the step */
+    const char *runner_up; /* NULL: there was no other to choose from */
     double runner_up_ns;
+    const char *left_out; /* kernels that could not be measured, "NAME: WHY; NAME: WHY"; NULL: none.
+                             Borrowed from whoever chose */
     size_t packed_bytes, scratch_bytes;
 };
 
@@ -41,11 +44,11 @@ void mb_kernel_offer(struct mb_kernel_choice *choice, const void *kernel, const 
 
 /* What the planner asks of a device. */
 struct mb_plan_device {
-    const void *self;
+    void *self;
     const char *name; /* for messages */
-    /* The best kernel for the step; false when none supports it. */
-    bool (*choose)(const void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
-                   struct mb_kernel_choice *out);
+    /* The best kernel for the step; all zero when none supports it. The texts outlive the plan. */
+    enum mb_status (*choose)(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
+                             struct mb_kernel_choice *out, struct mb_err *err);
     /* Whether the device has the operation on its own, on operands of this dtype. */
     bool (*has_operation)(const void *self, enum mb_op op, enum mb_dtype dtype);
 };
@@ -110,8 +113,8 @@ enum mb_status mb_plan_new(const struct mb_program *program, const struct mb_pla
                            struct mb_plan **out, struct mb_err *err);
 void mb_plan_free(struct mb_plan *plan); /* NULL is fine */
 
-/* One line a step: kernel, shapes, what is fused, estimated time and the runner-up; then memory.
- * Always terminated, cut to `size`. */
+/* One line a step: kernel, shapes, what is fused, measured or estimated time and the runner-up's;
+ * then memory. Always terminated, cut to `size`. */
 void mb_plan_text(const struct mb_plan *plan, char *buf, size_t size);
 
 #ifdef __cplusplus

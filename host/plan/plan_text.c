@@ -47,9 +47,11 @@ static void put_kernel_step(struct text *text, const struct mb_step *step) {
     else
         put_matmul(text, &step->desc.matmul);
     if (step->packs_in_run) put(text, ", packs weights in each run");
-    put(text, "; est. %.1f us", step->choice.cost_ns / 1e3);
+    put(text, "; %s %.1f us", step->choice.measured ? "measured" : "estimated",
+        step->choice.cost_ns / 1e3);
     if (step->choice.runner_up)
-        put(text, ", %s %.1f us", step->choice.runner_up, step->choice.runner_up_ns / 1e3);
+        put(text, " (%s %.1f us)", step->choice.runner_up, step->choice.runner_up_ns / 1e3);
+    if (step->choice.left_out) put(text, ", left out: %s", step->choice.left_out);
 }
 
 static void put_list(struct text *text, const struct mb_plan *plan, const char *title,
