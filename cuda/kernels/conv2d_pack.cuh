@@ -43,6 +43,12 @@ static inline cudaError_t mb_pack_conv2d(const struct mb_conv2d_desc *d,
                      static_cast<float *>(packed));
 }
 
+/* Whether the pooling is of the four sums of a 2 x 2 window, windows side by side. */
+static inline bool mb_conv2d_pools_by_two(const struct mb_conv2d_desc *d) {
+    return d->has_pool && d->pool_kernel[0] == 2 && d->pool_kernel[1] == 2 &&
+           d->pool_stride[0] == 2 && d->pool_stride[1] == 2;
+}
+
 /* Steps of an image in its layout. */
 struct mb_conv2d_steps {
     int64_t n, c, h, w;

@@ -51,14 +51,9 @@ static struct direct_args args_of(const struct mb_conv2d_desc *d) {
     return a;
 }
 
-static bool pools_by_two(const struct mb_conv2d_desc *d) {
-    return d->pool_kernel[0] == 2 && d->pool_kernel[1] == 2 && d->pool_stride[0] == 2 &&
-           d->pool_stride[1] == 2;
-}
-
 /* Fills in what the tiled kernel needs; false when it does not fit. */
 static bool tile(const struct mb_conv2d_desc *d, struct direct_args *a) {
-    if (d->has_pool && !pools_by_two(d)) return false;
+    if (d->has_pool && !mb_conv2d_pools_by_two(d)) return false;
     if (d->r > 16 || d->s > 16 || d->stride[0] > 4 || d->stride[1] > 4) return false;
     const int64_t tile_w = (2 * CELLS_X - 1) * d->stride[1] + d->s;
     const int64_t cells_y = d->has_pool ? d->pool_h : mb_ceil_div(d->out_h, 2);

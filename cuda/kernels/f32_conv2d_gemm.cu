@@ -176,8 +176,7 @@ struct division {
 
 static struct division divide(const struct mb_conv2d_desc *d, const struct mb_gpu_properties *gpu) {
     struct division v;
-    v.windows = d->has_pool && d->pool_kernel[0] == 2 && d->pool_kernel[1] == 2 &&
-                d->pool_stride[0] == 2 && d->pool_stride[1] == 2;
+    v.windows = mb_conv2d_pools_by_two(d);
     v.out_h = v.windows ? d->pool_h : d->out_h, v.out_w = v.windows ? d->pool_w : d->out_w;
     v.rows = d->n * v.out_h * v.out_w * (v.windows ? 4 : 1);
     v.row_tiles = mb_ceil_div(v.rows, tile::BM);

@@ -4,26 +4,28 @@
 #include <math.h>
 #include <string.h>
 
-/* FP32 sums of `terms`, of any order. Winograd's transforms multiply the inputs and the sums by
- * factors up to 10: seen up to a tenth of the bound below, and 1e-6 in rms. */
+/* FP32 sums of `terms`, of any order. Winograd's transforms of 4 x 4 sums multiply the inputs and
+ * the sums by factors up to 10, those of 2 x 2 sums add up to 4 of the inputs and 9 of the sums:
+ * seen up to a tenth of the bounds below, and 1e-6 in rms. */
 static struct kt_tolerance tolerance_of(const struct mb_cpu_kernel *kernel,
                                         const struct mb_conv2d_desc *d) {
     const double terms = sqrt((double)(d->c * d->r * d->s));
     if (strstr(kernel->name, "winograd4"))
         return (struct kt_tolerance){0x1p-24 * (40 + 2 * terms), 4, 5e-6};
+    if (strstr(kernel->name, "winograd2"))
+        return (struct kt_tolerance){0x1p-24 * (12 + 2 * terms), 2, 5e-6};
     return (struct kt_tolerance){0x1p-24 * (4 + 2 * terms), 0, 5e-6};
 }
 
-static void try_desc(const struct mb_cpu_kernel *kernel, struct mb_conv2d_desc *d, int turn,
-                     enum kt_fill fill) {
-    static const int threads[] = {1, 2, 3, 5};
+static void try_desc(const struct mb_cpu_kernel *kernel, const struct kt_conv2d_scale *scale,
+                     struct mb_conv2d_desc *d, int turn, enum kt_fill fill) {
     d->has_bias = turn & 1;
     d->act = turn & 2 ? MB_ACT_RELU : MB_ACT_NONE;
-    kt_conv2d(kernel, d, threads[turn % 4], fill, tolerance_of(kernel, d));
+    kt_conv2d(kernel, d, scale->threads[turn % KT_N_THREADS], fill, tolerance_of(kernel, d));
 }
 
 /* Named shapes: the least, the seed's own in small, and what networks use. */
-static void fixed_cases(const struct mb_cpu_kernel *kernel) {
+static void fixed_cases(const struct mb_cpu_kernel *kernel, const struct kt_conv2d_scale *scale) {
     static const struct {
         int64_t n, c, h, w, filters, r, s;
         int32_t stride, pad, pool;
@@ -36,16 +38,18 @@ static void fixed_cases(const struct mb_cpu_kernel *kernel) {
         {1, 40, 7, 7, 72, 3, 3, 1, 1, 0},  {1, 3, 29, 29, 24, 7, 7, 2, 3, 0},
         {1, 1, 40, 61, 2, 3, 3, 1, 1, 0},  {1, 270, 9, 9, 20, 3, 3, 1, 1, 0},
         {2, 9, 11, 14, 40, 3, 3, 1, 1, 2}, {1, 12, 6, 6, 33, 5, 5, 1, 2, 0},
+        {1, 3, 18, 34, 65, 3, 3, 1, 1, 2}, {1, 1, 24, 19, 3, 19, 18, 1, 5, 0},
+        {3, 65, 5, 7, 65, 3, 3, 1, 0, 0},  {1, 17, 1, 1, 64, 3, 3, 1, 1, 0},
     };
     int turn = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int layout = MB_NCHW; layout <= MB_NHWC; layout++)
-            for (int fill = 0; fill < KT_N_FILLS; fill++, turn++) {
+            for (int i_fill = 0; i_fill < scale->n_fills; i_fill++, turn++) {
                 struct mb_conv2d_desc d =
                     kt_conv2d_desc((enum mb_layout)layout, shapes[i].n, shapes[i].c, shapes[i].h,
                                    shapes[i].w, shapes[i].filters, shapes[i].r, shapes[i].s,
                                    shapes[i].stride, shapes[i].pad, shapes[i].pool);
-                try_desc(kernel, &d, turn, (enum kt_fill)fill);
+                try_desc(kernel, scale, &d, turn, (enum kt_fill)(turn % KT_N_FILLS));
             }
 }
 
@@ -57,9 +61,10 @@ static uint32_t random_below(uint32_t *state, uint32_t limit) {
 #define PICK(state, list) (list)[random_below(state, sizeof(list) / sizeof *(list))]
 
 /* Any combination of the lists; every other one 3x3 with stride 1, which most kernels have an
- * opinion on. False when no window fits, or when the FP64 loops would take too long. */
-static bool random_desc(uint32_t *state, bool three, struct mb_conv2d_desc *d) {
-    static const int64_t n[] = {1, 1, 2, 3}, c[] = {1, 2, 3, 5, 16, 17, 64};
+ * opinion on. False when no window fits, or when there are too many products. */
+static bool random_desc(uint32_t *state, bool three, int64_t most_products,
+                        struct mb_conv2d_desc *d) {
+    static const int64_t n[] = {1, 1, 2, 3}, c[] = {1, 2, 3, 5, 16, 17, 64, 65};
     static const int64_t filters[] = {1, 7, 16, 17, 64, 65}, window[] = {1, 2, 3, 5, 7};
     static const int64_t extent[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 33};
     static const int32_t pools[][4] = {{0}, {0}, {2, 2, 2, 2}, {3, 3, 2, 2}, {2, 3, 3, 1}};
@@ -89,15 +94,15 @@ static bool random_desc(uint32_t *state, bool three, struct mb_conv2d_desc *d) {
     }
     d->out_h = out[0], d->out_w = out[1], d->pool_h = pooled[0], d->pool_w = pooled[1];
     return d->pool_h > 0 && d->pool_w > 0 &&
-           d->n * out[0] * out[1] * d->filters * d->c * d->r * d->s < 4000000;
+           d->n * out[0] * out[1] * d->filters * d->c * d->r * d->s <= most_products;
 }
 
-void kt_conv2d_cases(const struct mb_cpu_kernel *kernel) {
-    fixed_cases(kernel);
+void kt_conv2d_cases(const struct mb_cpu_kernel *kernel, const struct kt_conv2d_scale *scale) {
+    fixed_cases(kernel, scale);
     uint32_t state = 1;
-    for (int turn = 0; turn < 1600; turn++) {
+    for (int turn = 0; turn < scale->n_random; turn++) {
         struct mb_conv2d_desc d;
-        if (random_desc(&state, turn & 1, &d))
-            try_desc(kernel, &d, turn / 2, (enum kt_fill)(turn / 2 % KT_N_FILLS));
+        if (random_desc(&state, turn & 1, scale->most_products, &d))
+            try_desc(kernel, scale, &d, turn / 2, (enum kt_fill)(turn / 2 % KT_N_FILLS));
     }
 }

@@ -69,7 +69,15 @@ bool kt_region_intact(const struct kt_region *region); /* guards and slack as th
 
 /* The shapes of each kind: matmul_cases.c and conv2d_cases.c. */
 void kt_matmul_cases(const struct mb_cpu_kernel *kernel);
-void kt_conv2d_cases(const struct mb_cpu_kernel *kernel);
+
+enum { KT_N_THREADS = 4 };
+struct kt_conv2d_scale {
+    int threads[KT_N_THREADS]; /* in turn */
+    int n_fills;               /* of each named shape, in turn */
+    int n_random;              /* random shapes beside the named ones */
+    int64_t most_products;     /* in a random one */
+};
+void kt_conv2d_cases(const struct mb_cpu_kernel *kernel, const struct kt_conv2d_scale *scale);
 
 /* A conv2d description with out_h, out_w, pool_h and pool_w filled in from the rest. pad is before
  * and after alike; pool 0: none. */

@@ -8,6 +8,8 @@
 
 enum { PASSED = 0, FAILED = 1, SKIPPED = 77 };
 
+static const struct kt_conv2d_scale conv2d_scale = {{1, 2, 3, 5}, KT_N_FILLS, 1600, 4000000};
+
 static int test_kernel(const struct mb_cpu_kernel *row) {
     const struct mb_cpu_kernel *kernel = kt_runnable(row);
     if (!kernel) {
@@ -18,7 +20,7 @@ static int test_kernel(const struct mb_cpu_kernel *row) {
     kt_counts = (struct kt_counts){0, 0, 0};
     switch (kernel->kind) {
     case MB_STEP_MATMUL: kt_matmul_cases(kernel); break;
-    case MB_STEP_CONV2D: kt_conv2d_cases(kernel); break;
+    case MB_STEP_CONV2D: kt_conv2d_cases(kernel, &conv2d_scale); break;
     }
     printf("%s: %ld cases, %ld unsupported, %ld failed\n", kernel->name, kt_counts.run,
            kt_counts.unsupported, kt_counts.failed);
