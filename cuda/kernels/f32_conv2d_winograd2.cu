@@ -101,7 +101,7 @@ template <bool PLANAR> struct patch_source {
         for (int i = 0; i < 4; i++, row += row_step)
 #pragma unroll
             for (int j = 0; j < 4; j++)
-                patch[i][j] = read >> (4 * i + j) & 1 ? __ldg(row + j * column_step) : 0;
+                patch[i][j] = read >> (4 * i + j) & 1 ? row[j * column_step] : 0;
         image += stage_step, channels -= 2 * DEPTH;
     }
 
@@ -128,7 +128,7 @@ static __device__ inline void copy_filters(float *stage, const float *w) {
     float *to = stage + B_AT + first / point_words * B_POINT + first % point_words;
 #pragma unroll
     for (int point = 0; point < POINTS; point += points)
-        mb_copy16(to + point * B_POINT, w + first + point * point_words);
+        mb_copy16_async(to + point * B_POINT, w + first + point * point_words, 16);
     mb_copy_commit();
 }
 
@@ -208,6 +208,8 @@ static __global__ __launch_bounds__(THREADS,
     const float *w = args.w + filter_block * args.n_stages * PACKED_STAGE;
     copy_filters(stages, w);
     patch_source<PLANAR> source(args, tile, half);
+    mb_wait_for_previous();
+    mb_let_next_start();
     source.load();
     if (half == 0) source.store(stages);
     mb_copy_wait<0>();
@@ -351,7 +353,7 @@ static cudaError_t pack(const union mb_step_desc *desc, const struct mb_gpu_prop
                      static_cast<float *>(packed));
 }
 
-static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_properties *,
+static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
                           const struct mb_cuda_args *args, cudaStream_t stream) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
     const struct division v = divide(d);
@@ -367,8 +369,9 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     a.n_stages = (int)p.n_stages, a.filter_blocks = (unsigned)p.filter_blocks;
     a.pad_y = d->pad_before[0], a.pad_x = d->pad_before[1];
     a.pool = d->has_pool, a.relu = d->act == MB_ACT_RELU;
-    return mb_launch(d->layout == MB_NCHW ? winograd<true> : winograd<false>,
-                     dim3((unsigned)v.blocks), dim3(THREADS), SHARED_BYTES, stream, a);
+    return mb_launch_in_chain(
+        gpu, args->packed_in_run, d->layout == MB_NCHW ? winograd<true> : winograd<false>,
+        {dim3((unsigned)v.blocks), dim3(THREADS), SHARED_BYTES, 1}, stream, a);
 }
 
 MB_CUDA_KERNEL(f32_conv2d_winograd2, MB_STEP_CONV2D, supports, cost, packed_bytes, scratch_bytes,

@@ -1,6 +1,6 @@
 /* test_emulated_kernels NAME: one row of cuda/kernels.def in emulation against FP64 loops, over
- * shapes around its tiles, batches, bias and activation, layouts, strides, padding and pooling, on
- * GPUs of one, three and twenty multiprocessors. Without a name: every row. */
+ * shapes around its tiles, batches, bias and activation, and the convolutions of tests/kernel, on
+ * GPUs of one multiprocessor to many. Without a name: every row. */
 #include "emulated_kernel.h"
 #include "kernel_tester.h"
 
