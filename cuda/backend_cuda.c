@@ -1,5 +1,6 @@
 #include "backend_cuda.h"
 
+#include "ceilings.h"
 #include "cuda_kernel.h"
 #include "exec_cuda.h"
 #include "gpu_time.h"
@@ -222,6 +223,11 @@ out:
     return st;
 }
 
+static enum mb_status cuda_ceilings(struct mb_ctx *ctx, struct mb_ceilings *out,
+                                    struct mb_err *err) {
+    return mb_cuda_ceilings(ctx->gpu, out, err);
+}
+
 static enum mb_status cuda_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                 struct mb_err *err) {
     const struct mb_gpu_info *info = &ctx->gpu->info;
@@ -259,6 +265,7 @@ const struct mb_backend *mb_backend_get(void) {
         .sync = cuda_sync,
         .evict = cuda_evict,
         .device_time = cuda_device_time,
+        .ceilings = cuda_ceilings,
         .info = cuda_info,
         .plan_text = cuda_plan_text,
     };

@@ -79,6 +79,35 @@ cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStr
  * float, left as it is. */
 cudaError_t mb_cuda_evict(const float *from, int64_t count, float *sink, cudaStream_t stream);
 
+/* ---- what the device can do at best (kernels/ceilings.cu) ---- */
+
+/* Floats that the kernels below write, one of each warp: room for every device. */
+#define MB_CUDA_CEILING_SUMS (1 << 16)
+
+/* Threads that each load n_loads float4 from the count4 there are, all in step, round and round. */
+struct mb_cuda_reads {
+    unsigned n_blocks, count4, n_loads;
+};
+/* Of a working set of `bytes`, at least a block's 4 KiB; at least wanted_bytes together. */
+struct mb_cuda_reads mb_cuda_ceiling_reads(int n_sms, size_t bytes, size_t wanted_bytes);
+double mb_cuda_ceiling_bytes(const struct mb_cuda_reads *reads); /* that are really read */
+/* sums: of what each warp read. */
+cudaError_t mb_cuda_ceiling_read(const struct mb_cuda_reads *reads, const float *from, float *sums,
+                                 cudaStream_t stream);
+
+/* Independent chains of f32 multiply-adds, in registers. */
+struct mb_cuda_fmas {
+    unsigned n_blocks, n_rounds;
+};
+struct mb_cuda_fmas mb_cuda_ceiling_fmas(int n_sms, unsigned n_rounds);
+double mb_cuda_ceiling_flops(const struct mb_cuda_fmas *fmas); /* two of each multiply-add */
+cudaError_t mb_cuda_ceiling_fma(const struct mb_cuda_fmas *fmas, float *sums, cudaStream_t stream);
+
+cudaError_t mb_cuda_ceiling_nothing(cudaStream_t stream); /* an empty kernel of one warp */
+
+/* `count` floats in [-1, 1). */
+cudaError_t mb_cuda_ceiling_fill(float *to, size_t count, cudaStream_t stream);
+
 #ifdef __cplusplus
 }
 #endif

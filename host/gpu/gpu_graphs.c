@@ -36,27 +36,27 @@ void mb_gpu_graphs_free(struct mb_gpu_graphs *graphs) {
 }
 
 /* A capture that has begun is always ended, or the stream could not be used again. */
-static enum mb_status record(struct mb_gpu_graphs *graphs, void *const *buffers, cudaGraph_t *graph,
-                             struct mb_err *err) {
-    cudaStream_t stream = graphs->gpu->stream;
+static enum mb_status record(struct mb_gpu *gpu, mb_gpu_enqueue *enqueue, void *arg,
+                             void *const *buffers, cudaGraph_t *graph, struct mb_err *err) {
+    cudaStream_t stream = gpu->stream;
     enum mb_status st = mb_gpu_check(
         cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin of capture", err);
     if (st != MB_OK) return st;
-    st = graphs->enqueue(graphs->arg, buffers, err);
+    st = enqueue(arg, buffers, err);
     const cudaError_t error = cudaStreamEndCapture(stream, graph);
     if (st == MB_OK) return mb_gpu_check(error, "end of capture", err);
     cudaGetLastError(); /* the end of a failed capture fails as well */
     return st;
 }
 
-static enum mb_status capture(struct mb_gpu_graphs *graphs, void *const *buffers,
-                              cudaGraphExec_t *out, struct mb_err *err) {
+enum mb_status mb_gpu_capture(struct mb_gpu *gpu, mb_gpu_enqueue *enqueue, void *arg,
+                              void *const *buffers, cudaGraphExec_t *out, struct mb_err *err) {
     enum mb_status st = MB_OK;
     cudaGraph_t graph = NULL;
     cudaGraphExec_t instance = NULL;
-    MB_TRY(record(graphs, buffers, &graph, err));
+    MB_TRY(record(gpu, enqueue, arg, buffers, &graph, err));
     MB_TRY(mb_gpu_check(cudaGraphInstantiate(&instance, graph, 0), "graph instantiation", err));
-    MB_TRY(mb_gpu_check(cudaGraphUpload(instance, graphs->gpu->stream), "graph upload", err));
+    MB_TRY(mb_gpu_check(cudaGraphUpload(instance, gpu->stream), "graph upload", err));
     *out = instance;
     instance = NULL;
 out:
@@ -75,7 +75,8 @@ enum mb_status mb_gpu_graphs_run(struct mb_gpu_graphs *graphs, void *const *buff
     enum mb_status st = graphs->enqueue(graphs->arg, buffers, err);
     if (st != MB_OK || graphs->refusal.status != MB_OK || graphs->sets.n_rows == MB_POINTER_ROWS)
         return st;
-    if (capture(graphs, buffers, &graph, &graphs->refusal) == MB_OK)
+    if (mb_gpu_capture(graphs->gpu, graphs->enqueue, graphs->arg, buffers, &graph,
+                       &graphs->refusal) == MB_OK)
         graphs->graphs[mb_pointer_table_add(&graphs->sets, buffers)] = graph;
     return MB_OK;
 }

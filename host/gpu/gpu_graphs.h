@@ -15,6 +15,11 @@ struct mb_gpu_graphs;
 /* Enqueues the work on gpu->stream for these buffers: every time the same, without waiting. */
 typedef enum mb_status mb_gpu_enqueue(void *arg, void *const *buffers, struct mb_err *err);
 
+/* One graph of what `enqueue` does, ready to launch; cudaGraphExecDestroy in the end. The code of
+ * its kernels should be loaded. */
+enum mb_status mb_gpu_capture(struct mb_gpu *gpu, mb_gpu_enqueue *enqueue, void *arg,
+                              void *const *buffers, cudaGraphExec_t *out, struct mb_err *err);
+
 /* `enqueue` and `arg` serve all runs; `gpu` is borrowed. */
 enum mb_status mb_gpu_graphs_new(struct mb_gpu *gpu, uint32_t n_buffers, mb_gpu_enqueue *enqueue,
                                  void *arg, struct mb_gpu_graphs **out, struct mb_err *err);

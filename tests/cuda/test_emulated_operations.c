@@ -322,6 +322,86 @@ static void test_evict(void **state) {
     }
 }
 
+/* The sum of all float4 that the threads load, walking in step over count4 of them. */
+static double sum_of_loads(const struct mb_cuda_reads *r, const float *values) {
+    const size_t step = (size_t)r->n_blocks * 256;
+    double sum = 0;
+    for (size_t load = 0; load < r->n_loads; load++)
+        for (size_t thread = 0; thread < step; thread++) {
+            const float *v = values + (thread + load * step) % r->count4 * 4;
+            sum += (double)(v[0] + v[1] + v[2] + v[3]);
+        }
+    return sum;
+}
+
+static double sum_of(const float *sums, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)sums[i];
+    return sum;
+}
+
+static void test_ceiling_reads(void **state) {
+    (void)state;
+    const size_t sizes[] = {4096, 65536, 65536 + 8192, 65536 + 4112};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const struct mb_cuda_reads r = mb_cuda_ceiling_reads(1, sizes[i], 3 * sizes[i]);
+        const size_t n_sums = (size_t)r.n_blocks * 8;
+        struct kt_region from = kt_region_new(sizes[i], 16);
+        struct kt_region to = kt_region_new(n_sums * sizeof(float), 4);
+        float *values = (float *)(void *)from.data, *sums = (float *)(void *)to.data;
+        const char *why;
+        for (size_t k = 0; k < sizes[i] / sizeof *values; k++) values[k] = (float)(k % 7);
+        assert_true(mb_cuda_ceiling_bytes(&r) >= 3.0 * (double)sizes[i]);
+        assert_true(mb_cuda_ceiling_bytes(&r) == 16.0 * 256 * r.n_blocks * r.n_loads);
+        assert_int_equal(mb_cuda_ceiling_read(&r, values, sums, NULL), cudaSuccess);
+        if ((why = mb_emulation_error())) fail_msg("%s", why);
+        assert_true(sum_of(sums, n_sums) == sum_of_loads(&r, values));
+        kt_region_free(&from);
+        kt_region_free(&to);
+    }
+    assert_int_equal(mb_cuda_ceiling_reads(132, (size_t)1 << 30, 1).n_blocks, 4 * 132);
+    assert_true(mb_cuda_ceiling_reads(1 << 20, (size_t)1 << 30, 1).n_blocks * 8 <=
+                MB_CUDA_CEILING_SUMS);
+}
+
+static void test_ceiling_fmas(void **state) {
+    (void)state;
+    const struct mb_cuda_fmas f = mb_cuda_ceiling_fmas(1, 3);
+    const size_t n_sums = (size_t)f.n_blocks * 8;
+    struct kt_region to = kt_region_new(n_sums * sizeof(float), 4);
+    const float *sums = (const float *)(void *)to.data;
+    const char *why;
+    double thread = 0, n_fmas = 0;
+    for (int chain = 0; chain < 8; chain++) {
+        float value = (float)chain;
+        for (int link = 0; link < 3 * 16; link++, n_fmas++) value = fmaf(value, 0.999f, 0.5f);
+        thread += (double)value;
+    }
+    assert_true(mb_cuda_ceiling_flops(&f) == 2 * n_fmas * 256 * f.n_blocks);
+    assert_int_equal(mb_cuda_ceiling_fma(&f, (float *)(void *)to.data, NULL), cudaSuccess);
+    if ((why = mb_emulation_error())) fail_msg("%s", why);
+    for (size_t i = 0; i < n_sums; i++)
+        assert_true(fabs((double)sums[i] - 32 * thread) <= 1e-5 * 32 * thread);
+    kt_region_free(&to);
+    assert_int_equal(mb_cuda_ceiling_nothing(NULL), cudaSuccess);
+}
+
+static void test_ceiling_fill(void **state) {
+    (void)state;
+    enum { COUNT = 5000 };
+    struct kt_region to = kt_region_new(COUNT * sizeof(float), 4);
+    float *values = (float *)(void *)to.data;
+    double sum = 0, squares = 0;
+    assert_int_equal(mb_cuda_ceiling_fill(values, COUNT, NULL), cudaSuccess);
+    for (int i = 0; i < COUNT; i++) {
+        assert_true(values[i] >= -1 && values[i] < 1);
+        sum += (double)values[i];
+        squares += (double)values[i] * (double)values[i];
+    }
+    assert_true(fabs(sum / COUNT) < 0.05 && fabs(squares / COUNT - 1.0 / 3) < 0.05);
+    kt_region_free(&to);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),          cmocka_unit_test(test_binary),
@@ -329,7 +409,8 @@ int main(void) {
         cmocka_unit_test(test_fill_and_moves), cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_softmax),        cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_windows),        cmocka_unit_test(test_long_sums),
-        cmocka_unit_test(test_evict),
+        cmocka_unit_test(test_evict),          cmocka_unit_test(test_ceiling_reads),
+        cmocka_unit_test(test_ceiling_fmas),   cmocka_unit_test(test_ceiling_fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

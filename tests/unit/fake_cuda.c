@@ -44,7 +44,8 @@ static cudaStream_t streams[4];
 static cudaError_t last_error;
 
 void fake_cuda_reset(void) {
-    fake_cuda = (struct fake_cuda){.cc = 90};
+    fake_cuda = (struct fake_cuda){
+        .cc = 90, .memory_bytes = (size_t)1 << 30, .free_bytes = (size_t)1 << 30};
     last_error = cudaSuccess;
 }
 
@@ -161,6 +162,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device) {
     assert_int_equal(device, 0);
     memset(prop, 0, sizeof *prop);
     strcpy(prop->name, "Paper H200");
+    prop->totalGlobalMem = fake_cuda.memory_bytes;
     prop->major = fake_cuda.cc / 10;
     prop->minor = fake_cuda.cc % 10;
     return cudaSuccess;
@@ -178,6 +180,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     MAY_FAIL;
+    if (bytes > fake_cuda.free_bytes) return note(cudaErrorMemoryAllocation);
     *memory = make(bytes);
     return cudaSuccess;
 }

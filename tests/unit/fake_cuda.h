@@ -15,15 +15,17 @@
 struct fake_cuda {
     int cc;      /* of the one device */
     int fail_at; /* the call, counted from 1, that fails with cudaErrorLaunchFailure; 0: none */
-    int refuse_capture; /* cudaStreamEndCapture fails */
-    int n_calls;        /* of those that can fail, since fake_cuda_reset */
-    int n_alive;        /* allocations, streams, events, graphs */
-    int n_launched;     /* graphs */
-    int n_captured;     /* captures begun */
-    int n_run;          /* kernels, copies and operations that really ran */
-    int queue_entries;  /* of a stream: one more waits for what is in it; 0: no end */
-    double clock_ns;    /* the device's own, which events note; only work of the test moves it */
-    char order[64];     /* host functions 'g' and events 'e' that ran, and what the test adds */
+    int refuse_capture;  /* cudaStreamEndCapture fails */
+    int n_calls;         /* of those that can fail, since fake_cuda_reset */
+    int n_alive;         /* allocations, streams, events, graphs */
+    int n_launched;      /* graphs */
+    int n_captured;      /* captures begun */
+    int n_run;           /* kernels, copies and operations that really ran */
+    size_t memory_bytes; /* of the device */
+    size_t free_bytes;   /* the most that one cudaMalloc gives */
+    int queue_entries;   /* of a stream: one more waits for what is in it; 0: no end */
+    double clock_ns;     /* the device's own, which events note; only work of the test moves it */
+    char order[64];      /* host functions 'g' and events 'e' that ran, and what the test adds */
 };
 extern struct fake_cuda fake_cuda;
 

@@ -153,3 +153,40 @@ cudaError_t mb_cuda_evict(const float *from, int64_t count, float *sink, cudaStr
     fake_cuda_enqueue(stream, run_evict, &reading, sizeof reading);
     return cudaGetLastError();
 }
+
+/* ---- ceilings: of this device, 4000 GB/s, 60 Tflop/s and 1250 ns from one kernel to the next ----
+ */
+
+struct mb_cuda_reads mb_cuda_ceiling_reads(int n_sms, size_t bytes, size_t wanted_bytes) {
+    assert_int_equal(n_sms, 132);
+    return (struct mb_cuda_reads){1, (unsigned)(bytes / 16), (unsigned)(wanted_bytes / 16)};
+}
+double mb_cuda_ceiling_bytes(const struct mb_cuda_reads *reads) { return 16.0 * reads->n_loads; }
+
+struct mb_cuda_fmas mb_cuda_ceiling_fmas(int n_sms, unsigned n_rounds) {
+    return (struct mb_cuda_fmas){(unsigned)n_sms, n_rounds};
+}
+double mb_cuda_ceiling_flops(const struct mb_cuda_fmas *fmas) {
+    return 1e6 * fmas->n_blocks * fmas->n_rounds;
+}
+
+static void run_ns(const void *args) { fake_cuda.clock_ns += *(const double *)args; }
+static cudaError_t enqueue_ns(double ns, cudaStream_t stream) {
+    MAY_FAIL;
+    fake_cuda_enqueue(stream, run_ns, &ns, sizeof ns);
+    return cudaGetLastError();
+}
+cudaError_t mb_cuda_ceiling_read(const struct mb_cuda_reads *reads, const float *from, float *sums,
+                                 cudaStream_t stream) {
+    assert_true(from && sums);
+    return enqueue_ns(mb_cuda_ceiling_bytes(reads) / 4000, stream);
+}
+cudaError_t mb_cuda_ceiling_fma(const struct mb_cuda_fmas *fmas, float *sums, cudaStream_t stream) {
+    assert_non_null(sums);
+    return enqueue_ns(mb_cuda_ceiling_flops(fmas) / 60000, stream);
+}
+cudaError_t mb_cuda_ceiling_nothing(cudaStream_t stream) { return enqueue_ns(1250, stream); }
+cudaError_t mb_cuda_ceiling_fill(float *to, size_t count, cudaStream_t stream) {
+    to[count - 1] = 0;
+    return enqueue_ns(0, stream);
+}

@@ -526,6 +526,77 @@ static void every_call_of_device_time_fails(void **state) {
     assert_in_range(failed, 20, 40);
 }
 
+/* ---- ceilings ---- */
+
+static enum mb_status ceilings(struct mb_ceilings *out) {
+    struct mb_ctx *ctx = NULL;
+    enum mb_status st = mb_backend_get()->open(&config, &ctx, &err);
+    if (st == MB_OK) st = mb_backend_get()->ceilings(ctx, out, &err);
+    mb_backend_get()->close(ctx);
+    return st;
+}
+
+static bool near(double a, double b) { return fabs(a - b) <= 1e-4 * b; }
+
+static void what_the_device_can_do(void **state) {
+    (void)state;
+    struct mb_ceilings c;
+    OK(ceilings(&c));
+    assert_true(near(c.fma_gflops, 60000));
+    assert_true(near(c.launch_ns, 1250));
+    assert_true(near(c.graph_node_ns, 1250));
+    assert_int_equal(c.n_read, 10); /* to a quarter of 1 GiB */
+    assert_int_equal(c.read[0].bytes, 4 << 20);
+    assert_int_equal(c.read[9].bytes, 256 << 20);
+    for (size_t i = 0; i < c.n_read; i++) {
+        assert_true(near(c.read[i].read_gbps, 4000));
+        assert_true(i == 0 || c.read[i].bytes > c.read[i - 1].bytes);
+    }
+}
+
+static void ceilings_of_a_small_device(void **state) {
+    (void)state;
+    struct mb_ceilings c;
+    fake_cuda.memory_bytes = (size_t)40 << 20;
+    OK(ceilings(&c));
+    assert_int_equal(c.n_read, 2);
+    /* another program holds the rest */
+    fake_cuda.free_bytes = (size_t)5 << 20;
+    OK(ceilings(&c));
+    assert_int_equal(c.n_read, 1);
+    fake_cuda.free_bytes = 1;
+    assert_int_equal(ceilings(&c), MB_E_NOMEM);
+    has(err.text, "4194304 bytes of device memory");
+}
+
+/* Thousands of calls, most of them the same launch: the first and the last ones, and some between.
+ */
+static void calls_of_ceilings_fail(void **state) {
+    (void)state;
+    struct mb_ceilings c;
+    fake_cuda.memory_bytes = (size_t)16 << 20;
+    OK(ceilings(&c));
+    const int n_calls = fake_cuda.n_calls;
+    int survived = 0;
+    c.n_read = 77;
+    for (int at = 1; at <= n_calls; at += at < 40 || at > n_calls - 60 ? 1 : 59) {
+        fake_cuda_reset();
+        fake_cuda.memory_bytes = (size_t)16 << 20;
+        fake_cuda.fail_at = at;
+        const enum mb_status st = ceilings(&c);
+        assert_int_equal(fake_cuda.n_alive, 0);
+        if (st == MB_OK) {
+            survived++; /* a wait before all is freed */
+            c.n_read = 77;
+            continue;
+        }
+        assert_int_equal(st, MB_E_DEVICE);
+        has(err.text, "cudaErrorLaunchFailure (719): unspecified launch failure");
+        assert_int_equal(c.n_read, 77);
+    }
+    assert_in_range(survived, 0, 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, reset, nothing_left)
 
 int main(void) {
@@ -547,6 +618,9 @@ int main(void) {
         TEST(device_time),
         TEST(device_time_of_runs),
         TEST(every_call_of_device_time_fails),
+        TEST(what_the_device_can_do),
+        TEST(ceilings_of_a_small_device),
+        TEST(calls_of_ceilings_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
