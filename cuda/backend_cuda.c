@@ -235,6 +235,7 @@ static enum mb_status cuda_info(const struct mb_ctx *ctx, struct mb_exec_info *o
     (void)err;
     memset(out, 0, sizeof *out);
     out->precision = MB_FP32;
+    snprintf(out->device_uuid, sizeof out->device_uuid, "%s", info->uuid);
     snprintf(out->math_mode, sizeof out->math_mode, "fp32, CUDA cores, sm_%d", info->cc);
     snprintf(out->library, sizeof out->library, "mindbench %s, CUDA %d.%d, driver for CUDA %d.%d",
              MB_VERSION, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);

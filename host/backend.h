@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-#define MB_BACKEND_ABI    2
+#define MB_BACKEND_ABI    3
 #define MB_BACKEND_SYMBOL "mb_backend_get"
 
 struct mb_ctx; /* each backend's own */
@@ -55,6 +55,7 @@ struct mb_exec_info {
     char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
     double tuning_ns; /* part of plan that went into choosing by measurement: what a user who knows
                          the choice need not spend, so it is reported apart */
+    char device_uuid[48]; /* "GPU-3f2a...", as the driver's tools name it; "" where there is none */
 };
 
 /* What the device can do at best, measured on it a moment ago: what a share of a roofline is a

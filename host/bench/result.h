@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "backend.h"
+#include "nvml.h"
 #include "stats.h"
 
 #include <stdbool.h>
@@ -30,6 +31,28 @@ struct mb_phases_ns {
 #undef PHASE
 };
 
+/* By the device's own clock, the host's share left out (backend.h): runs back to back; single runs;
+ * single runs that find their data in memory. SERIES(name, meaning) */
+#define MB_DEVICE_SERIES(SERIES)                                                                   \
+    SERIES(batch, "runs back to back, caches warm")                                                \
+    SERIES(isolated, "one run, caches warm")                                                       \
+    SERIES(cold, "one run, caches evicted")
+
+enum mb_device_series {
+#define SERIES(name, meaning) MB_DEVICE_##name,
+    MB_DEVICE_SERIES(SERIES)
+#undef SERIES
+        MB_N_DEVICE_SERIES
+};
+
+struct mb_device_time {
+    const char *reason; /* why there is nothing, or nothing more; NULL when all was measured */
+    uint32_t n_runs;    /* in a sample */
+    double *samples_ns; /* of one run: a sample's time / n_runs, in the order measured */
+    size_t n_samples;
+    struct mb_summary summary_ns; /* NaN without samples */
+};
+
 struct mb_executor_result {
     const char *name, *device;
     bool measured;              /* false: nothing below is filled but `reason` */
@@ -44,6 +67,13 @@ struct mb_executor_result {
         *first_of_block; /* n_blocks + 1 entries: block i is samples first[i]..first[i+1]-1 */
     size_t n_blocks;
     struct mb_summary latency_ns; /* NaN without samples */
+    struct mb_device_time device_time[MB_N_DEVICE_SERIES];
+    /* The GPU right after blocks of this executor, and what that says. */
+    struct mb_nvml_state *gpu_states;
+    size_t n_gpu_states;
+    const char *throttled;     /* what held its clocks back; NULL when nothing was seen */
+    double energy_per_run_mj;  /* of the whole device, runs one after another; NaN: not measured */
+    const char *energy_reason; /* why not; NULL when measured */
     /* Of all outputs together against the FP64 reference; the worst of the checks before, during
      * and after timing. max_rel_error is max |error| / max |reference|, rel_l2_error is
      * ||error|| / ||reference||. */
@@ -61,11 +91,17 @@ struct mb_comparison {
 };
 
 struct mb_benchmark_result {
-    const char *name;        /* workload, or the file's name without .mind */
-    const char *file;        /* NULL for a workload of ours */
-    int64_t batch;           /* leading dimension of the first input, 1 for a scalar or none */
+    const char *name; /* workload, or the file's name without .mind; in brackets what sets it apart
+                         in this run: [batch=N], [cache=cold], [transfers=included] */
+    const char *file; /* NULL for a workload of ours */
+    int64_t batch;    /* leading dimension of the first input, 1 for a scalar or none */
     double flops, bytes;     /* mb_program_flops, mb_program_bytes */
     const char *params_text; /* "x: tensor<f32[32, 784]> input, w1: ... weight" */
+    bool cold;               /* caches were evicted before each timed run */
+    bool transfers; /* a timed run began with its inputs, and ended with its outputs, in the host's
+                       memory */
+    const char *gpu_reason; /* why the GPU's state was not read; NULL when it was */
+    int n_other_processes;  /* most that were seen computing on the GPU; -1: unknown */
     struct mb_executor_result *executors;
     size_t n_executors;
     struct mb_comparison *comparisons;

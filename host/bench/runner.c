@@ -12,11 +12,18 @@
 #include <string.h>
 
 enum {
-    N_ROUNDS = 20,        /* blocks each executor's samples are split into */
-    N_SETTLE_RUNS = 2,    /* untimed at the start of a block, and ... */
-    SETTLE_NS = 2000000,  /* ... for at least this long: caches, clocks and threads wake up */
-    MIN_ROUNDS_NOISE = 10 /* before an interval is trusted to end the race */
+    N_ROUNDS = 20,         /* blocks each executor's samples are split into */
+    N_SETTLE_RUNS = 2,     /* untimed at the start of a block, and ... */
+    SETTLE_NS = 2000000,   /* ... for at least this long: caches, clocks and threads wake up */
+    MIN_ROUNDS_NOISE = 10, /* before an interval is trusted to end the race */
+    N_ESTIMATE_RUNS = 10,  /* that say how many runs make a batch */
+    MAX_BATCH_RUNS = 1000
 };
+static const double batch_ns = 1e6;        /* a sample of device time: far above an event's half
+                                              microsecond */
+static const double energy_ns = 2e9;       /* twenty times the slowest counter's period */
+static const double least_energy_mj = 1e3; /* a thousand times what the counter can tell apart */
+static const double most_clock_spread = 0.05;
 
 struct racer {
     const struct mb_executor_entry *entry;
@@ -24,6 +31,7 @@ struct racer {
     struct mb_worker *worker; /* NULL once the racer is out */
     size_t *first_of_block;   /* grows with the rounds */
     size_t capacity_samples, capacity_blocks;
+    size_t capacity_device[MB_N_DEVICE_SERIES], capacity_states;
 };
 
 struct race {
@@ -33,7 +41,8 @@ struct race {
     struct racer *racers;
     struct mb_shared params;
     double **reference;
-    uint64_t draws; /* position in the stream of random orders */
+    struct mb_nvml *nvml; /* NULL: bench->gpu_reason says why */
+    uint64_t draws;       /* position in the stream of random orders */
 };
 
 static const char *arena_printf(struct mb_arena *arena, const char *format, ...) {
@@ -120,11 +129,183 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
     return false;
 }
 
+/* When a worker that was given n_runs is ended for not answering. Its first run, with all that is
+ * done once, is longer than any other. */
+static int64_t patience(const struct race *r, const struct racer *racer, double n_runs) {
+    const double first_ns = racer->result->phases.first_inference;
+    const int64_t now = mb_clock_ns(), half = (r->config->deadline_ns - now) / 2;
+    const double enough_ns = 10e9 + 20 * n_runs * first_ns;
+    if (enough_ns < (double)half) return now + (int64_t)enough_ns; /* false for NaN: not begun */
+    return now + half;
+}
+
+/* ---- the device's own clock ---- */
+
+static bool grow(struct mb_arena *arena, double **values, size_t n, size_t more, size_t *capacity) {
+    if (n + more <= *capacity) return true;
+    double *grown = mb_arena_calloc(arena, (n + more) * 2, sizeof *grown);
+    if (!grown) return false;
+    if (n) memcpy(grown, *values, n * sizeof *grown);
+    *values = grown;
+    *capacity = (n + more) * 2;
+    return true;
+}
+
+/* Takes n samples more. A failure that leaves the worker sound ends this series alone; any other is
+ * returned. */
+static enum mb_status time_on_device(struct race *r, struct racer *racer,
+                                     enum mb_device_series series, uint32_t n, struct mb_err *err) {
+    struct mb_device_time *d = &racer->result->device_time[series];
+    if (d->reason) return MB_OK;
+    if (!grow(&r->result->arena, &d->samples_ns, d->n_samples, n, &racer->capacity_device[series]))
+        return mb_fail(err, MB_E_NOMEM, "no memory for samples");
+    enum mb_status st = mb_worker_device_time(racer->worker, n, d->n_runs, series == MB_DEVICE_cold,
+                                              patience(r, racer, (double)n * d->n_runs),
+                                              d->samples_ns + d->n_samples, err);
+    if (st == MB_OK) {
+        d->n_samples += n;
+        return MB_OK;
+    }
+    if (ends_race(r, st) || !mb_worker_alive(racer->worker)) return st;
+    if (st != MB_E_UNSUPPORTED && st != MB_E_TIMEOUT && st != MB_E_NOMEM) return st;
+    d->reason = arena_printf(&r->result->arena, "%s", err->text);
+    return MB_OK;
+}
+
+/* As many runs as fill the length of a batch. */
+static enum mb_status size_batch(struct race *r, struct racer *racer, struct mb_err *err) {
+    struct mb_device_time *d = &racer->result->device_time[MB_DEVICE_batch];
+    d->n_runs = N_ESTIMATE_RUNS;
+    enum mb_status st = time_on_device(r, racer, MB_DEVICE_batch, 1, err);
+    if (st != MB_OK || d->reason) return st;
+    d->n_runs = (uint32_t)fmin(fmax(ceil(batch_ns / d->samples_ns[0]), 1), MAX_BATCH_RUNS);
+    d->n_samples = 0;
+    return MB_OK;
+}
+
+static enum mb_status run_device_block(struct race *r, struct racer *racer, uint32_t n,
+                                       struct mb_err *err) {
+    for (int series = 0; series < MB_N_DEVICE_SERIES; series++) {
+        enum mb_status st = time_on_device(r, racer, (enum mb_device_series)series, n, err);
+        if (st != MB_OK) return st;
+    }
+    return MB_OK;
+}
+
+/* ---- the state of the GPU ---- */
+
+static size_t n_running(const struct race *r);
+
+/* Once: the device that the first racer names is that of all. */
+static void open_nvml(struct race *r) {
+    const char *uuid = "";
+    struct mb_err err;
+    for (size_t i = 0; i < r->config->n_executors && !*uuid; i++)
+        uuid = r->racers[i].result->info.device_uuid;
+    if (!*uuid)
+        r->bench->gpu_reason = "no executor names a GPU";
+    else if (mb_nvml_open(uuid, &r->nvml, &err) != MB_OK)
+        r->bench->gpu_reason = arena_printf(&r->result->arena, "%s", err.text);
+}
+
+static void read_gpu(struct race *r, struct racer *racer) {
+    struct mb_executor_result *e = racer->result;
+    if (!r->nvml) return;
+    if (e->n_gpu_states == racer->capacity_states) {
+        const size_t capacity = racer->capacity_states * 2 + 32;
+        struct mb_nvml_state *grown = mb_arena_calloc(&r->result->arena, capacity, sizeof *grown);
+        if (!grown) return;
+        if (e->n_gpu_states) memcpy(grown, e->gpu_states, e->n_gpu_states * sizeof *grown);
+        e->gpu_states = grown;
+        racer->capacity_states = capacity;
+    }
+    e->gpu_states[e->n_gpu_states++] = mb_nvml_read(r->nvml);
+}
+
+/* Others than our own workers, each of which holds the device. */
+static void count_other_processes(struct race *r) {
+    const int all = r->nvml ? mb_nvml_n_processes(r->nvml) : -1;
+    const int ours = (int)n_running(r), others = all > ours ? all - ours : 0;
+    if (all >= 0 && others > r->bench->n_other_processes) r->bench->n_other_processes = others;
+}
+
+/* Marks a row that was measured while the device was held back. */
+static void judge_clocks(struct race *r, struct mb_executor_result *e) {
+    double lowest = INFINITY, highest = 0;
+    int64_t reasons = 0;
+    char text[128], spread[64] = "";
+    for (size_t i = 0; i < e->n_gpu_states; i++) {
+        lowest = fmin(lowest, e->gpu_states[i].sm_mhz);
+        highest = fmax(highest, e->gpu_states[i].sm_mhz);
+        if (e->gpu_states[i].reasons > 0) reasons |= e->gpu_states[i].reasons;
+    }
+    reasons &= MB_NVML_THROTTLED;
+    if (highest > 0 && (highest - lowest) / highest > most_clock_spread)
+        snprintf(spread, sizeof spread, "%sSM clock from %.0f to %.0f MHz", reasons ? ", " : "",
+                 lowest, highest);
+    if (reasons || *spread)
+        e->throttled = arena_printf(&r->result->arena, "%s%s",
+                                    mb_nvml_throttle_text(text, sizeof text, reasons), spread);
+}
+
+/* Runs one after another for two seconds between two reads of the energy counter. */
+static enum mb_status measure_energy(struct race *r, struct racer *racer, struct mb_err *err) {
+    struct mb_executor_result *e = racer->result;
+    const struct mb_block spin = {.purpose = MB_NVTX_MEASURE, .settle_ns = (int64_t)energy_ns};
+    double ignored;
+    if (!racer->worker) return MB_OK;
+    if (!r->nvml) {
+        e->energy_reason = r->bench->gpu_reason;
+        return MB_OK;
+    }
+    const double before = mb_nvml_read(r->nvml).energy_mj;
+    if (isnan(before)) {
+        e->energy_reason = "the driver has no energy counter for this device";
+        return MB_OK;
+    }
+    enum mb_status st = mb_worker_run(racer->worker, &spin, patience(r, racer, 1), &ignored, err);
+    if (st != MB_OK) return st;
+    const double used = mb_nvml_read(r->nvml).energy_mj - before;
+    const uint64_t n_runs = mb_worker_n_settled(racer->worker);
+    if (used >= least_energy_mj && n_runs) {
+        e->energy_per_run_mj = used / (double)n_runs;
+        e->energy_reason = NULL;
+    } else {
+        e->energy_reason = arena_printf(&r->result->arena,
+                                        "the energy counter moved by %.0f mJ in %.0f s; 1000 mJ is "
+                                        "the least",
+                                        used, energy_ns / 1e9);
+    }
+    return MB_OK;
+}
+
+static enum mb_status measure_all_energy(struct race *r, struct mb_err *err) {
+    const double needed_ns = 2 * energy_ns * (double)n_running(r);
+    for (size_t i = 0; i < r->config->n_executors; i++) {
+        struct racer *racer = &r->racers[i];
+        struct mb_err why = {0};
+        if (r->nvml && (double)(r->config->deadline_ns - mb_clock_ns()) < needed_ns) {
+            racer->result->energy_reason = "no time was left before --timeout";
+            continue;
+        }
+        report_progress(r, "energy", 1);
+        enum mb_status st = measure_energy(r, racer, &why);
+        if (st == MB_OK) continue;
+        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
+        drop(r, racer, st, why.text);
+    }
+    return MB_OK;
+}
+
+/* ---- start ---- */
+
 static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *err) {
     const struct mb_race_config *c = r->config;
     struct mb_worker_config config = {.benchmark = c->name,
                                       .executor = racer->entry,
                                       .open = c->open,
+                                      .cold = c->cold,
+                                      .transfers = c->transfers,
                                       .source = c->source,
                                       .program = c->program,
                                       .params = &r->params,
@@ -135,13 +316,14 @@ static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *
     double ignored;
     enum mb_status st = mb_executor_present(racer->entry, err);
     if (st == MB_OK)
-        st = mb_worker_start(&config, c->deadline_ns, &r->result->arena, racer->result,
+        st = mb_worker_start(&config, patience(r, racer, 1), &r->result->arena, racer->result,
                              &racer->worker, err);
     if (st != MB_OK) return st;
-    st = mb_worker_run(racer->worker, &check, c->deadline_ns, &ignored, err);
+    st = mb_worker_run(racer->worker, &check, patience(r, racer, 1), &ignored, err);
     if (st != MB_OK) return st;
     if (!check_outputs(r, racer, "before timing")) return MB_OK;
-    st = mb_worker_run(racer->worker, &warm_up, c->deadline_ns, &ignored, err);
+    st = mb_worker_run(racer->worker, &warm_up, patience(r, racer, c->n_warmup), &ignored, err);
+    if (st == MB_OK && !c->profile) st = size_batch(r, racer, err);
     if (st == MB_OK) mb_worker_wait_parked(racer->worker);
     return st;
 }
@@ -150,14 +332,7 @@ static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *
 static bool make_room(struct race *r, struct racer *racer, size_t n) {
     struct mb_executor_result *e = racer->result;
     struct mb_arena *arena = &r->result->arena;
-    if (e->n_samples + n > racer->capacity_samples) {
-        size_t capacity = (e->n_samples + n) * 2;
-        double *grown = mb_arena_calloc(arena, capacity, sizeof *grown);
-        if (!grown) return false;
-        if (e->n_samples) memcpy(grown, e->samples_ns, e->n_samples * sizeof *grown);
-        e->samples_ns = grown;
-        racer->capacity_samples = capacity;
-    }
+    if (!grow(arena, &e->samples_ns, e->n_samples, n, &racer->capacity_samples)) return false;
     if (e->n_blocks + 2 > racer->capacity_blocks) {
         size_t capacity = (e->n_blocks + 2) * 2;
         size_t *grown = mb_arena_calloc(arena, capacity, sizeof *grown);
@@ -174,14 +349,20 @@ static enum mb_status run_block(struct race *r, struct racer *racer, uint32_t n,
     struct mb_executor_result *e = racer->result;
     const struct mb_block block = {MB_NVTX_MEASURE, N_SETTLE_RUNS, n, SETTLE_NS};
     if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
-    enum mb_status st = mb_worker_run(racer->worker, &block, r->config->deadline_ns,
-                                      e->samples_ns + e->n_samples, err);
+    enum mb_status st =
+        mb_worker_run(racer->worker, &block, patience(r, racer, N_SETTLE_RUNS + (double)n),
+                      e->samples_ns + e->n_samples, err);
     if (st != MB_OK) return st;
+    read_gpu(r, racer);
     e->measured = true;
     e->n_samples += n;
     e->n_blocks++;
     racer->first_of_block[e->n_blocks] = e->n_samples;
-    if (check_outputs(r, racer, "during timing")) mb_worker_wait_parked(racer->worker);
+    if (!check_outputs(r, racer, "during timing")) return MB_OK;
+    st = run_device_block(r, racer, n, err);
+    if (st != MB_OK) return st;
+    if (e->device_time[MB_DEVICE_batch].n_samples) read_gpu(r, racer);
+    mb_worker_wait_parked(racer->worker);
     return MB_OK;
 }
 
@@ -280,7 +461,7 @@ static enum mb_status run_each_once(struct race *r, enum mb_nvtx_phase purpose, 
         double ignored;
         if (!racer->worker) continue;
         enum mb_status st =
-            mb_worker_run(racer->worker, &once, r->config->deadline_ns, &ignored, &why);
+            mb_worker_run(racer->worker, &once, patience(r, racer, 1), &ignored, &why);
         if (st == MB_OK)
             check_outputs(r, racer, when);
         else if (ends_race(r, st))
@@ -289,6 +470,15 @@ static enum mb_status run_each_once(struct race *r, enum mb_nvtx_phase purpose, 
             drop(r, racer, st, why.text);
     }
     return MB_OK;
+}
+
+static enum mb_status race(struct race *r, struct mb_err *err) {
+    r->bench->gpu_reason = NULL;
+    open_nvml(r);
+    count_other_processes(r);
+    enum mb_status st = run_rounds(r, err);
+    count_other_processes(r);
+    return st == MB_OK ? measure_all_energy(r, err) : st;
 }
 
 /* ---- what it comes to ---- */
@@ -343,6 +533,23 @@ static enum mb_status conclude(struct race *r, struct mb_err *err) {
             e->latency_ns = no_samples;
         if (e->n_samples && !e->latency_ns.n)
             return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
+        for (int k = 0; k < MB_N_DEVICE_SERIES; k++) {
+            struct mb_device_time *d = &e->device_time[k];
+            d->summary_ns = d->n_samples
+                                ? mb_stats_summary(d->samples_ns, d->n_samples, r->config->seed)
+                                : no_samples;
+            if (d->n_samples && !d->summary_ns.n)
+                return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
+            if (!d->n_samples && !d->reason)
+                d->reason = e->invalid_reason ? e->invalid_reason
+                            : e->reason       ? e->reason
+                                              : "no block was timed";
+        }
+        if (isnan(e->energy_per_run_mj) && !e->energy_reason)
+            e->energy_reason = e->reason           ? e->reason
+                               : e->invalid_reason ? e->invalid_reason
+                                                   : "the race ended before";
+        judge_clocks(r, e);
     }
     bench->comparisons = mb_arena_calloc(&r->result->arena, 2 * n, sizeof *bench->comparisons);
     if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
@@ -375,6 +582,10 @@ static void describe(struct race *r) {
     bench->file = r->config->file ? arena_printf(&r->result->arena, "%s", r->config->file) : NULL;
     bench->flops = mb_program_flops(p);
     bench->bytes = mb_program_bytes(p);
+    bench->cold = r->config->cold;
+    bench->transfers = r->config->transfers;
+    bench->gpu_reason = "no executor was started";
+    bench->n_other_processes = -1;
     bench->batch = 1;
     for (uint32_t i = p->n_params; i-- > 0;)
         if (p->params[i].role == MB_INPUT && p->params[i].type.shape.rank > 0)
@@ -407,6 +618,8 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         e->device = c->device;
         e->valid = true;
         e->rel_l2_error = e->max_abs_error = e->max_rel_error = (double)NAN;
+        e->energy_per_run_mj = (double)NAN;
+        for (int k = 0; k < MB_N_DEVICE_SERIES; k++) e->device_time[k].n_runs = 1;
 #define PHASE(name, meaning) e->phases.name = NAN;
         MB_PHASES(PHASE)
 #undef PHASE
@@ -448,7 +661,7 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     enum mb_status st = set_up(&r, err), cut = MB_OK;
     if (st == MB_OK) {
         cut = start_all(&r, err);
-        if (cut == MB_OK && !config->profile) cut = run_rounds(&r, err);
+        if (cut == MB_OK && !config->profile) cut = race(&r, err);
         if (cut == MB_OK)
             cut = config->profile ? run_each_once(&r, MB_NVTX_PROFILE, "when profiled", err)
                                   : run_each_once(&r, MB_NVTX_CHECK, "after timing", err);
@@ -458,6 +671,7 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
             st = cut;
     }
     for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
+    mb_nvml_close(r.nvml);
     mb_shared_close(&r.params);
     if (st == MB_OK) st = conclude(&r, err);
     return st == MB_OK ? cut : st;

@@ -5,7 +5,14 @@
  * In a round each executor has one block; the order is random, and the next round has it reversed
  * (ABBA), so that drift meets all sides alike. Before a block the worker runs untimed until it is
  * settled; between blocks the harness waits until the last worker's threads sleep. Outputs are
- * poisoned before and compared after every block. */
+ * poisoned before and compared after every block.
+ *
+ * On a device with a clock of its own, each block is followed by as many samples of each of the
+ * three kinds of device time (result.h), and the state of the GPU is read, through NVML where it is
+ * to be had, right after either: never while something is timed.
+ *
+ * A worker that does not answer is ended: after ten seconds and twenty times what its work can
+ * take, but at the latest after half of the time that is left, so that the others go on. */
 #ifndef MB_RUNNER_H
 #define MB_RUNNER_H
 
@@ -44,7 +51,9 @@ struct mb_race_config {
     const void *overwrite_arg;
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
-    bool profile;               /* no race: one run of each executor, for a profiler to capture */
+    bool cold;      /* caches evicted before each timed run; a backend that cannot is no racer */
+    bool transfers; /* inputs up and outputs down inside each timed run */
+    bool profile;   /* no race: one run of each executor, for a profiler to capture */
     struct mb_trace_log *trace; /* borrowed; what the workers did. NULL: nobody wants to know */
     double duration_s;          /* > 0: go on in rounds until then instead of counting samples */
     double max_noise;    /* > 0: until the first comparison's interval is within +- this share */

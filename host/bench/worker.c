@@ -26,6 +26,7 @@ struct mb_worker {
     struct mb_trace_log *trace; /* or NULL */
     struct mb_wire wire;
     char end[160]; /* how the process ended, once it has */
+    uint64_t n_settled;
 };
 
 /* ---- environment of a capped worker ---- */
@@ -170,6 +171,8 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     mb_wire_put_u64(wire, (uint64_t)c->open.precision);
     mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
     mb_wire_put_u64(wire, c->trace != NULL);
+    mb_wire_put_u64(wire, c->cold);
+    mb_wire_put_u64(wire, c->transfers);
     mb_wire_put_text(wire, s->file, strlen(s->file));
     mb_wire_put_text(wire, s->text, s->len);
     mb_wire_put_u64(wire, s->entry != NULL);
@@ -216,6 +219,8 @@ static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
     snprintf(result->info.math_mode, sizeof result->info.math_mode, "%s",
              mb_wire_get_text(&w->wire, NULL));
     snprintf(result->info.library, sizeof result->info.library, "%s",
+             mb_wire_get_text(&w->wire, NULL));
+    snprintf(result->info.device_uuid, sizeof result->info.device_uuid, "%s",
              mb_wire_get_text(&w->wire, NULL));
     const char *plan = mb_wire_get_text(&w->wire, &len);
     result->plan_text = mb_arena_strndup(arena, plan, len);
@@ -278,6 +283,12 @@ out:
     return st;
 }
 
+static enum mb_status get_samples(struct mb_worker *w, uint32_t n, double *samples_ns,
+                                  struct mb_err *err) {
+    for (uint32_t i = 0; i < n; i++) samples_ns[i] = mb_wire_get_f64(&w->wire);
+    return w->wire.bad ? mb_fail(err, MB_E_CRASHED, "worker sent a short reply") : MB_OK;
+}
+
 enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, int64_t deadline_ns,
                              double *samples_ns, struct mb_err *err) {
     mb_wire_clear(&w->wire);
@@ -287,9 +298,24 @@ enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, 
     mb_wire_put_u64(&w->wire, block->n_samples);
     enum mb_status st = ask(w, MB_MSG_RUN, deadline_ns, err);
     if (st != MB_OK) return st;
-    for (uint32_t i = 0; i < block->n_samples; i++) samples_ns[i] = mb_wire_get_f64(&w->wire);
-    return w->wire.bad ? mb_fail(err, MB_E_CRASHED, "worker sent a short reply") : MB_OK;
+    w->n_settled = mb_wire_get_u64(&w->wire);
+    return get_samples(w, block->n_samples, samples_ns, err);
 }
+
+uint64_t mb_worker_n_settled(const struct mb_worker *w) { return w->n_settled; }
+
+enum mb_status mb_worker_device_time(struct mb_worker *w, uint32_t n_samples, uint32_t n_runs,
+                                     bool evicted, int64_t deadline_ns, double *samples_ns,
+                                     struct mb_err *err) {
+    mb_wire_clear(&w->wire);
+    mb_wire_put_u64(&w->wire, n_samples);
+    mb_wire_put_u64(&w->wire, n_runs);
+    mb_wire_put_u64(&w->wire, evicted);
+    enum mb_status st = ask(w, MB_MSG_DEVICE_TIME, deadline_ns, err);
+    return st == MB_OK ? get_samples(w, n_samples, samples_ns, err) : st;
+}
+
+bool mb_worker_alive(const struct mb_worker *w) { return w->pid != 0; }
 
 void *const *mb_worker_outputs(const struct mb_worker *w) { return w->outputs.data; }
 

@@ -28,6 +28,8 @@ struct mb_worker_config {
     const char *benchmark; /* what profilers call the program */
     const struct mb_executor_entry *executor;
     struct mb_open_config open; /* executor and device are taken from the entry */
+    bool cold;                  /* evict the caches before each timed run, outside of its time */
+    bool transfers;             /* inputs up and outputs down are part of each run */
     struct mb_mind_source source;
     const struct mb_program *program; /* the same source, compiled by the parent */
     const struct mb_shared *params;   /* filled */
@@ -56,6 +58,19 @@ struct mb_block {
 };
 enum mb_status mb_worker_run(struct mb_worker *worker, const struct mb_block *block,
                              int64_t deadline_ns, double *samples_ns, struct mb_err *err);
+
+/* How many untimed runs the last mb_worker_run made. */
+uint64_t mb_worker_n_settled(const struct mb_worker *worker);
+
+/* n_samples times of a run by the device's own clock, each that of n_runs runs / n_runs
+ * (mb_backend.device_time). MB_E_UNSUPPORTED without such a clock or, when `evicted`, without an
+ * eviction. */
+enum mb_status mb_worker_device_time(struct mb_worker *worker, uint32_t n_samples, uint32_t n_runs,
+                                     bool evicted, int64_t deadline_ns, double *samples_ns,
+                                     struct mb_err *err);
+
+/* False once the process has ended. */
+bool mb_worker_alive(const struct mb_worker *worker);
 
 /* Outputs of the last run, in the program's order and element types. */
 void *const *mb_worker_outputs(const struct mb_worker *worker);

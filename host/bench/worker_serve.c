@@ -24,6 +24,7 @@ struct server {
     struct mb_shared params, outputs;
     const struct mb_backend *backend;
     struct mb_ctx *ctx;
+    bool cold, transfers; /* worker.h */
     struct mb_nvtx *nvtx;
     struct mb_trace_log *trace; /* NULL: none is kept */
     struct mb_buf **in, **out;  /* input and output buffers */
@@ -85,8 +86,6 @@ static enum mb_status make_buffers(struct server *s, struct mb_err *err) {
         enum mb_status st = s->backend->buf_alloc(s->ctx, bytes, &s->in[s->n_in], err);
         if (st != MB_OK) return st;
         s->n_in++;
-        st = s->backend->upload(s->ctx, s->in[s->n_in - 1], s->params.data[i], bytes, err);
-        if (st != MB_OK) return st;
     }
     for (uint32_t i = 0; i < p->n_outputs; i++) {
         size_t bytes;
@@ -126,6 +125,42 @@ static void record_activity(struct server *s) {
     if (s->trace) note_failure(s, mb_activity_start(s->trace, &why), &why);
 }
 
+static enum mb_status send_inputs(struct server *s, struct mb_err *err) {
+    for (uint32_t i = 0, at = 0; i < s->program->n_params; i++) {
+        size_t bytes = 0;
+        if (s->program->params[i].role != MB_INPUT) continue;
+        mb_type_bytes(&s->program->params[i].type, &bytes);
+        enum mb_status st = s->backend->upload(s->ctx, s->in[at++], s->params.data[i], bytes, err);
+        if (st != MB_OK) return st;
+    }
+    return MB_OK;
+}
+
+static enum mb_status fetch_outputs(struct server *s, struct mb_err *err) {
+    for (size_t i = 0; i < s->n_out; i++) {
+        size_t bytes = 0;
+        mb_type_bytes(&s->program->nodes[s->program->outputs[i]].type, &bytes);
+        enum mb_status st = s->backend->download(s->ctx, s->outputs.data[i], s->out[i], bytes, err);
+        if (st != MB_OK) return st;
+    }
+    return MB_OK;
+}
+
+/* What a sample times. */
+static enum mb_status run_as_asked(struct server *s, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    if (s->transfers) MB_TRY(send_inputs(s, err));
+    MB_TRY(run_once(s, err));
+    if (s->transfers) MB_TRY(fetch_outputs(s, err));
+out:
+    return st;
+}
+
+static enum mb_status evict(struct server *s, struct mb_err *err) {
+    enum mb_status st = s->backend->evict(s->ctx, err);
+    return st == MB_OK ? s->backend->sync(s->ctx, err) : st;
+}
+
 static enum mb_status prepare(struct server *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_wire *wire = &s->wire;
@@ -146,6 +181,8 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     config.precision = (enum mb_precision)mb_wire_get_u64(wire);
     config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
     if (mb_wire_get_u64(wire)) MB_TRY(mb_trace_log_attach(MB_FD_TRACE, &s->trace, err));
+    s->cold = mb_wire_get_u64(wire);
+    s->transfers = mb_wire_get_u64(wire);
     if (!entry) {
         st = mb_fail(err, MB_E_INVALID, "unknown executor %s", name);
         goto out;
@@ -164,6 +201,10 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     /* after the plugin, which may bring a libcupti, and before the device is in use */
     if (strcmp(entry->device, "cuda") == 0) record_activity(s);
     MB_TRY(s->backend->probe(&config, err));
+    if (s->cold && !s->backend->evict) {
+        st = mb_fail(err, MB_E_UNSUPPORTED, "%s cannot evict the caches; use --cache warm", name);
+        goto out;
+    }
     MB_TRY(s->backend->open(&config, &s->ctx, err));
     phases.open = lap(&since);
     mb_nvtx_begin(s->nvtx, MB_NVTX_PLAN, 0);
@@ -176,6 +217,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     phases.pack = lap(&since);
     mb_nvtx_end(s->nvtx);
     MB_TRY(make_buffers(s, err));
+    MB_TRY(send_inputs(s, err));
     mb_nvtx_begin(s->nvtx, MB_NVTX_FIRST_RUN, 1);
     lap(&since);
     MB_TRY(run_once(s, err));
@@ -193,6 +235,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     mb_wire_put_u64(wire, (uint64_t)info.precision);
     mb_wire_put_text(wire, info.math_mode, strlen(info.math_mode));
     mb_wire_put_text(wire, info.library, strlen(info.library));
+    mb_wire_put_text(wire, info.device_uuid, strlen(info.device_uuid));
     mb_wire_put_text(wire, plan, strlen(plan));
 out:
     free(plan);
@@ -211,16 +254,6 @@ static enum mb_status poison_outputs(struct server *s, struct mb_err *err) {
     return MB_OK;
 }
 
-static enum mb_status fetch_outputs(struct server *s, struct mb_err *err) {
-    for (size_t i = 0; i < s->n_out; i++) {
-        size_t bytes = 0;
-        mb_type_bytes(&s->program->nodes[s->program->outputs[i]].type, &bytes);
-        enum mb_status st = s->backend->download(s->ctx, s->outputs.data[i], s->out[i], bytes, err);
-        if (st != MB_OK) return st;
-    }
-    return MB_OK;
-}
-
 /* Profilers are spoken to before and after the block, never between its runs. */
 static enum mb_status run_timed(struct server *s, enum mb_nvtx_phase purpose, uint64_t n,
                                 double *samples, struct mb_err *err) {
@@ -228,8 +261,9 @@ static enum mb_status run_timed(struct server *s, enum mb_nvtx_phase purpose, ui
     if (purpose == MB_NVTX_PROFILE) mb_profiler_start();
     mb_nvtx_begin(s->nvtx, purpose, n);
     for (uint64_t i = 0; i < n && st == MB_OK; i++) {
+        if (s->cold && (st = evict(s, err)) != MB_OK) break;
         int64_t begin = mb_clock_ns();
-        st = run_once(s, err);
+        st = run_as_asked(s, err);
         samples[i] = (double)(mb_clock_ns() - begin);
     }
     mb_nvtx_end(s->nvtx);
@@ -248,13 +282,46 @@ static enum mb_status run(struct server *s, struct mb_err *err) {
     if (!samples) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
     if (settle_runs || settle_ns) mb_nvtx_begin(s->nvtx, MB_NVTX_WARM_UP, settle_runs);
     const int64_t settled = mb_clock_ns() + settle_ns;
-    for (uint64_t i = 0; i < settle_runs || mb_clock_ns() < settled; i++) MB_TRY(run_once(s, err));
+    uint64_t n_settled = 0;
+    for (; n_settled < settle_runs || mb_clock_ns() < settled; n_settled++)
+        MB_TRY(run_as_asked(s, err));
     mb_nvtx_end(s->nvtx);
     if (n_samples) {
         MB_TRY(poison_outputs(s, err));
         MB_TRY(run_timed(s, purpose, n_samples, samples, err));
         MB_TRY(fetch_outputs(s, err));
     }
+    mb_wire_clear(&s->wire);
+    mb_wire_put_u64(&s->wire, n_settled);
+    mb_wire_put(&s->wire, samples, n_samples * sizeof *samples);
+out:
+    free(samples);
+    return st;
+}
+
+/* The runs before are plain: what they leave in the caches and clocks is what the first sample
+ * finds. */
+static enum mb_status device_time(struct server *s, struct mb_err *err) {
+    enum { N_SETTLE_RUNS = 2 };
+    enum mb_status st = MB_OK;
+    if (!s->ctx) return mb_fail(err, MB_E_INVALID, "nothing is prepared");
+    const uint64_t n_samples = mb_wire_get_u64(&s->wire);
+    const uint32_t n_runs = (uint32_t)mb_wire_get_u64(&s->wire);
+    const bool evicted = mb_wire_get_u64(&s->wire);
+    if (!s->backend->device_time)
+        return mb_fail(err, MB_E_UNSUPPORTED, "it has no clock apart from the host's");
+    if (evicted && !s->backend->evict)
+        return mb_fail(err, MB_E_UNSUPPORTED, "it cannot evict the caches");
+    double *samples = calloc(n_samples + 1, sizeof *samples);
+    if (!samples) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
+    for (int i = 0; i < N_SETTLE_RUNS; i++) MB_TRY(run_once(s, err));
+    mb_nvtx_begin(s->nvtx, MB_NVTX_MEASURE, n_samples * n_runs);
+    for (uint64_t i = 0; i < n_samples && st == MB_OK; i++) {
+        st = s->backend->device_time(s->ctx, s->in, s->out, n_runs, evicted, &samples[i], err);
+        samples[i] /= n_runs;
+    }
+    mb_nvtx_end(s->nvtx);
+    if (st != MB_OK) goto out;
     mb_wire_clear(&s->wire);
     mb_wire_put(&s->wire, samples, n_samples * sizeof *samples);
 out:
@@ -297,7 +364,9 @@ int mb_worker_serve(void) {
     while (mb_wire_receive(MB_FD_SOCKET, INT64_MAX, -1, &message, &status, &s.wire, &err) ==
                MB_OK &&
            message != MB_MSG_QUIT) {
-        enum mb_status st = message == MB_MSG_PREPARE ? prepare(&s, &err) : run(&s, &err);
+        enum mb_status st = message == MB_MSG_PREPARE       ? prepare(&s, &err)
+                            : message == MB_MSG_DEVICE_TIME ? device_time(&s, &err)
+                                                            : run(&s, &err);
         if (st == MB_OK && s.trace) st = trace_so_far(&s, &err);
         if (st != MB_OK) {
             mb_wire_clear(&s.wire);

@@ -44,6 +44,9 @@ static const char help[] =
     "      --seed N           of weights, inputs and the order of blocks (42)\n"
     "      --threads N        of every CPU executor (all usable cores)\n"
     "      --precision P      fp32\n"
+    "      --cache STATE      warm, cold (evicted before each timed run) or both, which measures\n"
+    "                         each program twice (warm)\n"
+    "      --include-data-transfers   inputs to the device and outputs back, in each timed run\n"
     "      --json, --csv, --md FILE   where results go; stdout is a FILE too\n"
     "                         (--json results/inference_results.json)\n"
     "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
@@ -77,6 +80,7 @@ struct options {
     size_t n_batches;
     const char *json, *csv, *md, *trace;
     bool quiet, progress, profile;
+    bool warm, cold, transfers;
     char *const *arguments;
     size_t n_arguments;
 };
@@ -149,6 +153,13 @@ static bool parse_batches(char *value, struct options *o) {
     return o->n_batches > 0 || bad_value("batch", "", "names nothing; for example --batch 1,8,32");
 }
 
+static bool parse_cache(const char *value, struct options *o) {
+    const bool both = strcmp(value, "both") == 0;
+    o->warm = both || strcmp(value, "warm") == 0;
+    o->cold = both || strcmp(value, "cold") == 0;
+    return o->warm || o->cold || bad_value("cache", value, "not a state; use warm, cold or both");
+}
+
 enum option_id {
     OPT_EXECUTORS = 256,
     OPT_SAMPLES,
@@ -164,6 +175,8 @@ enum option_id {
     OPT_SEED,
     OPT_THREADS,
     OPT_PRECISION,
+    OPT_CACHE,
+    OPT_TRANSFERS,
     OPT_JSON,
     OPT_CSV,
     OPT_MD,
@@ -189,6 +202,8 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPT_SEED},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"precision", required_argument, NULL, OPT_PRECISION},
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"include-data-transfers", no_argument, NULL, OPT_TRANSFERS},
     {"json", required_argument, NULL, OPT_JSON},
     {"csv", required_argument, NULL, OPT_CSV},
     {"md", required_argument, NULL, OPT_MD},
@@ -206,6 +221,8 @@ static bool take_option(int option, char *value, struct options *o) {
     case 'q': o->quiet = true; return true;
     case OPT_NO_PROGRESS: o->progress = false; return true;
     case OPT_PROFILE: o->profile = true; return true;
+    case OPT_TRANSFERS: o->transfers = true; return true;
+    case OPT_CACHE: return parse_cache(value, o);
     case OPT_EXECUTORS: return parse_executors(value, o);
     case OPT_BATCH: return parse_batches(value, o);
     case OPT_BIND: return mb_bindings_add(&o->bindings, value, "run");
@@ -254,6 +271,7 @@ static int parse(int argc, char **argv, struct options *o) {
                           .warmup = 10,
                           .seed = 42,
                           .timeout_s = 600,
+                          .warm = true,
                           .progress = true};
     static const char *const race[] = {"mind", "torch-eager", "torch-jit"};
     memcpy(o->executors, race, sizeof race);
@@ -547,17 +565,34 @@ static void judge(struct mb_result *result, enum mb_status cut) {
     result->invalid_reason = cut == MB_E_TIMEOUT ? "cut short by --timeout" : "interrupted";
 }
 
+/* A result's name says what sets it apart from the same program measured in the ordinary way, so
+ * that neither a reader nor a comparison of two files takes one for the other. NULL without memory.
+ */
+static const char *benchmark_name(const struct mb_target *t, bool cold, bool transfers,
+                                  struct mb_arena *arena) {
+    static const char cache[] = "[cache=cold]", moved[] = "[transfers=included]";
+    const size_t size = strlen(t->name) + sizeof cache + sizeof moved;
+    char *name = mb_arena_calloc(arena, size, 1);
+    if (name) snprintf(name, size, "%s%s%s", t->name, cold ? cache : "", transfers ? moved : "");
+    return name;
+}
+
 static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                     struct mb_trace_log *trace, struct mb_result *result) {
     struct mb_err err;
     enum mb_status st = MB_OK;
     const bool progress = o->progress && !o->quiet && isatty(STDERR_FILENO);
     const int64_t deadline_ns = mb_clock_ns() + (int64_t)(o->timeout_s * 1e9);
-    result->benchmarks = mb_arena_calloc(&result->arena, p->n_targets, sizeof *result->benchmarks);
+    const size_t n_states = (size_t)o->warm + o->cold;
+    result->benchmarks =
+        mb_arena_calloc(&result->arena, p->n_targets * n_states, sizeof *result->benchmarks);
     if (!result->benchmarks) return mb_cli_error(MB_EXIT_USAGE, "run: no memory for results");
-    for (size_t i = 0; i < p->n_targets && st == MB_OK; i++) {
-        const struct mb_target *t = &p->targets[i];
-        const struct mb_race_config config = {.name = t->name,
+    for (size_t i = 0; i < p->n_targets * n_states && st == MB_OK; i++) {
+        const struct mb_target *t = &p->targets[i / n_states];
+        const bool cold = i % n_states == (size_t)o->warm;
+        const char *name = benchmark_name(t, cold, o->transfers, &result->arena);
+        if (!name) return mb_cli_error(MB_EXIT_USAGE, "run: no memory for results");
+        const struct mb_race_config config = {.name = name,
                                               .file = t->file,
                                               .source = t->source,
                                               .program = t->program,
@@ -570,6 +605,8 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
+                                              .cold = cold,
+                                              .transfers = o->transfers,
                                               .profile = o->profile,
                                               .trace = trace,
                                               .duration_s = o->duration_s,
@@ -577,12 +614,12 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .deadline_ns = deadline_ns,
                                               .cancel_fd = cancel_fd,
                                               .progress = progress ? on_progress : NULL};
-        st = mb_race(&config, result, &result->benchmarks[i], &err);
+        st = mb_race(&config, result, &result->benchmarks[result->n_benchmarks], &err);
         if (progress) mb_terminal_progress_clear();
         if (st == MB_OK || st == MB_E_TIMEOUT || st == MB_E_INTERRUPTED)
             result->n_benchmarks++;
         else
-            return mb_cli_error(mb_cli_exit_of(st), "%s: %s", t->name, err.text);
+            return mb_cli_error(mb_cli_exit_of(st), "%s: %s", name, err.text);
     }
     judge(result, st);
     return -1;

@@ -149,6 +149,42 @@ static json_t *block_starts(const struct mb_executor_result *e, bool *failed) {
     return array;
 }
 
+static json_t *device_time(const struct mb_device_time *d, bool *failed) {
+    struct object o = object_new(failed);
+    json_t *array = json_array();
+    put(o, "reason", text_or_null(d->reason));
+    put(o, "runs_per_sample", d->n_samples ? json_integer(d->n_runs) : json_null());
+    put(o, "p50_us", d->n_samples ? us(d->summary_ns.p50) : json_null());
+    put(o, "ci_low_us", d->n_samples ? us(d->summary_ns.ci_low) : json_null());
+    put(o, "ci_high_us", d->n_samples ? us(d->summary_ns.ci_high) : json_null());
+    for (size_t i = 0; i < d->n_samples; i++) append(array, us(d->samples_ns[i]), failed);
+    put(o, "samples_us", array);
+    return o.json;
+}
+
+static json_t *device_times(const struct mb_executor_result *e, bool *failed) {
+    struct object o = object_new(failed);
+#define SERIES(name, meaning) put(o, #name, device_time(&e->device_time[MB_DEVICE_##name], failed));
+    MB_DEVICE_SERIES(SERIES)
+#undef SERIES
+    return o.json;
+}
+
+static json_t *gpu_states(const struct mb_executor_result *e, bool *failed) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < e->n_gpu_states; i++) {
+        const struct mb_nvml_state *s = &e->gpu_states[i];
+        struct object o = object_new(failed);
+        put(o, "sm_mhz", number(s->sm_mhz));
+        put(o, "memory_mhz", number(s->memory_mhz));
+        put(o, "power_w", number(s->power_w));
+        put(o, "temperature_c", number(s->temperature_c));
+        put(o, "clocks_event_reasons", count(s->reasons));
+        append(array, o.json, failed);
+    }
+    return array;
+}
+
 static json_t *executor(const struct mb_benchmark_result *b, const struct mb_executor_result *e,
                         bool *failed) {
     static const struct mb_executor_result nothing;
@@ -184,7 +220,13 @@ static json_t *executor(const struct mb_benchmark_result *b, const struct mb_exe
                               : string(e->invalid_reason ? e->invalid_reason : "unknown"));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put(o, numbers[i].key, measured ? number(numbers[i].value) : json_null());
-    put(o, "device_time_p50_us", json_null());
+    put(o, "device_time_p50_us",
+        measured ? us(mb_view_device_time(b, r)->summary_ns.p50) : json_null());
+    put(o, "device_time", device_times(e, failed));
+    put(o, "throttled", text_or_null(r->throttled));
+    put(o, "energy_per_run_mj", measured ? number(r->energy_per_run_mj) : json_null());
+    put(o, "energy_reason", text_or_null(e->energy_reason));
+    put(o, "gpu_states", gpu_states(r, failed));
     put(o, "roofline_share", json_null());
     put(o, "precision", measured ? string(mb_precision_name(r->info.precision)) : json_null());
     put(o, "math_mode", text_or_null(r->info.math_mode));
@@ -236,6 +278,10 @@ static json_t *benchmark(const struct mb_benchmark_result *b, bool *failed) {
 
     put(o, "file", text_or_null(b->file));
     put(o, "batch_size", json_integer(b->batch));
+    put(o, "cache", string(b->cold ? "cold" : "warm"));
+    put(o, "data_transfers", json_boolean(b->transfers));
+    put(o, "gpu_reason", text_or_null(b->gpu_reason));
+    put(o, "gpu_other_processes", count(b->n_other_processes));
     put(o, "flops", number(b->flops));
     put(o, "bytes", number(b->bytes));
     put(o, "params", text_or_null(b->params_text));

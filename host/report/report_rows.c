@@ -32,7 +32,7 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
           "latency_ci_low_us,latency_ci_high_us,latency_p95_us,latency_p99_us,latency_mean_us,"
           "latency_stdev_us,latency_min_us,latency_max_us,throughput_samples_per_sec,rel_l2_error,"
           "max_abs_error,max_rel_error,speedup_vs_torch_eager,speedup_ci_low,speedup_ci_high,"
-          "verdict,math_mode,library\n",
+          "verdict,math_mode,library,cache,data_transfers,device_time_p50_us,throttled\n",
           out);
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
@@ -64,6 +64,10 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             csv_text(out, measured ? e->info.math_mode : "");
             putc(',', out);
             csv_text(out, measured ? e->info.library : "");
+            fprintf(out, ",%s,%s", b->cold ? "cold" : "warm", b->transfers ? "true" : "false");
+            csv_number(out, measured, mb_view_device_time(b, e)->summary_ns.p50 / 1e3);
+            putc(',', out);
+            csv_text(out, e->throttled);
             putc('\n', out);
         }
     }
@@ -110,13 +114,11 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
                     mb_view_has_ratio(c) ? mb_view_ratio(ratio, sizeof ratio, &c->speedup, "x")
                                          : "",
                     mb_view_has_ratio(c) ? mb_verdict_name(c->verdict) : "");
-            if (e->valid) {
-                fputs("VALID |\n", out);
-            } else {
-                fputs("INVALID: ", out);
-                md_text(out, e->invalid_reason ? e->invalid_reason : "unknown");
-                fputs(" |\n", out);
-            }
+            fputs(e->valid ? "VALID" : "INVALID: ", out);
+            if (!e->valid) md_text(out, e->invalid_reason ? e->invalid_reason : "unknown");
+            if (e->throttled) fputs("; throttled: ", out);
+            if (e->throttled) md_text(out, e->throttled);
+            fputs(" |\n", out);
         }
     }
     return !ferror(out);

@@ -47,8 +47,8 @@ static int text_width(const char *s) {
 }
 
 /* Takes from *text what fits in `width` columns, at a space where there is one, else after an
- * underscore or a slash, else anywhere, and moves it on. Returns the bytes taken; *used is their
- * width. */
+ * underscore or a slash or before a bracket, else anywhere, and moves it on. Returns the bytes
+ * taken; *used is their width. */
 static size_t take_line(const char **text, int width, int *used) {
     const char *start = *text, *end = start, *space = NULL, *joint = NULL;
     int n = 0, space_n = 0, joint_n = 0;
@@ -56,6 +56,9 @@ static size_t take_line(const char **text, int width, int *used) {
         if (*end == ' ' && n) {
             space = end;
             space_n = n;
+        } else if (*end == '[' && n) {
+            joint = end;
+            joint_n = n;
         } else if (*end == '_' || *end == '/') {
             joint = end + 1;
             joint_n = n + 1;
@@ -235,31 +238,36 @@ static void put_headline(const struct page *page, const struct mb_result *result
     }
 }
 
-/* The geometric mean over workloads. Its bounds are the means of the single bounds: wider than a 95
- * % interval of the mean, never narrower. */
-static void put_average(const struct page *page, const struct mb_result *result) {
+/* The geometric mean over workloads, of one state of the caches: the two answer different
+ * questions. Its bounds are the means of the single bounds: wider than a 95 % interval of the mean,
+ * never narrower. */
+static void put_average(const struct page *page, const struct mb_result *result, bool cold) {
+    const char *const of = cold ? ", cold caches" : "";
     struct mb_interval sum = {0, 0, 0};
-    size_t n = 0;
+    size_t n = 0, n_of_state = 0;
     char text[64];
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
         const struct mb_comparison *c = mb_view_headline(b, b->against_eager);
+        if (b->cold != cold) continue;
+        n_of_state++;
         if (!mb_view_has_ratio(c) || !(c->speedup.low > 0)) continue;
         sum.value += log(c->speedup.value);
         sum.low += log(c->speedup.low);
         sum.high += log(c->speedup.high);
         n++;
     }
-    putc('\n', page->out);
+    if (!n_of_state) return;
     if (!n) {
-        put_prose(page, 0, PLAIN, "Average Latency Speedup: not measured: no workload has a ratio");
+        put_prose(page, 0, PLAIN,
+                  "Average Latency Speedup%s: not measured: no workload has a ratio", of);
         return;
     }
     struct mb_interval mean = {exp(sum.value / (double)n), exp(sum.low / (double)n),
                                exp(sum.high / (double)n)};
     mb_view_ratio(text, sizeof text, &mean, page->times);
-    put_prose(page, 0, PLAIN, "Average Latency Speedup: %s (geometric mean of %zu of %zu)", text, n,
-              result->n_benchmarks);
+    put_prose(page, 0, PLAIN, "Average Latency Speedup%s: %s (geometric mean of %zu of %zu)", of,
+              text, n, n_of_state);
 }
 
 static void put_fastest(const struct page *page, const struct mb_result *result) {
@@ -366,7 +374,82 @@ static void put_executors(const struct page *page, const struct mb_benchmark_res
             problem(e, reason, sizeof reason);
             put_prose(page, 2, RED, "%s", reason);
         }
+        if (e->throttled) put_prose(page, 2, RED, "throttled: %s", e->throttled);
     }
+}
+
+/* ---- the device's own clock ---- */
+
+static const char *power_text(char *buf, size_t size, const struct mb_executor_result *e) {
+    double watts = 0, celsius = 0, mhz = 0;
+    for (size_t i = 0; i < e->n_gpu_states; i++) {
+        watts = fmax(watts, e->gpu_states[i].power_w);
+        celsius = fmax(celsius, e->gpu_states[i].temperature_c);
+        mhz = fmax(mhz, e->gpu_states[i].sm_mhz);
+    }
+    snprintf(buf, size, "%.0f MHz, %.0f W, %.0f C", mhz, watts, celsius);
+    return buf;
+}
+
+static void put_device_time(const struct page *page, const struct mb_benchmark_result *b) {
+    struct column columns[] = {
+        {"Executor", 12, false}, {"batch", 20, false}, {"isolated", 20, false},
+        {"cold", 20, false},     {"energy", 0, false},
+    };
+    const int room = page->columns - table_width(columns, 4) - 1;
+    const int n_columns = room >= 10 ? 5 : 4;
+    char text[MB_N_DEVICE_SERIES + 1][128];
+    columns[4].width = room < 40 ? room : 40;
+    putc('\n', page->out);
+    put_prose(page, 0, PLAIN,
+              "%s, by the device's own clock (median in us of a run [95%% interval]; batch: runs "
+              "back to back; isolated: one; cold: one, caches evicted):",
+              b->name);
+    put_head(page, columns, n_columns);
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        struct cell cells[5] = {{e->name, PLAIN}};
+        for (int k = 0; k < MB_N_DEVICE_SERIES; k++) {
+            const struct mb_device_time *d = &e->device_time[k];
+            const struct mb_summary *s = &d->summary_ns;
+            if (d->n_samples) {
+                char p50[32], low[32], high[32];
+                snprintf(text[k], sizeof text[k], "%s [%s, %s]",
+                         mb_view_number(p50, sizeof p50, s->p50 / 1e3),
+                         mb_view_number(low, sizeof low, s->ci_low / 1e3),
+                         mb_view_number(high, sizeof high, s->ci_high / 1e3));
+            } else {
+                snprintf(text[k], sizeof text[k], "not measured");
+            }
+            cells[k + 1] = (struct cell){text[k], PLAIN};
+        }
+        if (isfinite(e->energy_per_run_mj)) {
+            char number[32];
+            snprintf(text[3], sizeof text[3], "%s mJ a run",
+                     mb_view_number(number, sizeof number, e->energy_per_run_mj));
+        } else {
+            snprintf(text[3], sizeof text[3], "not measured");
+        }
+        cells[4] = (struct cell){text[3], PLAIN};
+        put_row(page, columns, n_columns, cells, n_columns);
+        for (int k = 0; k < MB_N_DEVICE_SERIES; k++)
+            if (e->device_time[k].reason &&
+                (k == 0 || !e->device_time[k - 1].reason ||
+                 strcmp(e->device_time[k].reason, e->device_time[k - 1].reason) != 0))
+                put_prose(page, 2, PLAIN, "%s: not measured: %s", columns[k + 1].head,
+                          e->device_time[k].reason);
+        if (e->measured && e->energy_reason && !b->gpu_reason)
+            put_prose(page, 2, PLAIN, "energy: not measured: %s", e->energy_reason);
+        if (e->n_gpu_states)
+            put_prose(page, 2, PLAIN, "most seen between blocks: %s",
+                      power_text(text[0], sizeof text[0], e));
+    }
+    if (b->gpu_reason)
+        put_prose(page, 0, PLAIN, "Clocks, power, throttling and energy: not measured: %s",
+                  b->gpu_reason);
+    if (b->n_other_processes > 0)
+        put_prose(page, 0, RED, "%d other process%s computed on the GPU meanwhile",
+                  b->n_other_processes, b->n_other_processes == 1 ? "" : "es");
 }
 
 /* ---- start-up ---- */
@@ -449,9 +532,13 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     putc('\n', out);
     put_headline(&page, result, true);
     put_headline(&page, result, false);
-    put_average(&page, result);
+    putc('\n', out);
+    put_average(&page, result, false);
+    put_average(&page, result, true);
     put_fastest(&page, result);
     for (size_t i = 0; i < result->n_benchmarks; i++) put_executors(&page, &result->benchmarks[i]);
+    for (size_t i = 0; i < result->n_benchmarks && strcmp(result->device, "cpu") != 0; i++)
+        put_device_time(&page, &result->benchmarks[i]);
     for (size_t i = 0; i < result->n_benchmarks; i++) put_phases(&page, &result->benchmarks[i]);
 
     putc('\n', out);

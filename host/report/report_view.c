@@ -45,6 +45,11 @@ double mb_view_throughput(const struct mb_benchmark_result *benchmark,
     return (double)benchmark->batch / (executor->latency_ns.mean * 1e-9);
 }
 
+const struct mb_device_time *mb_view_device_time(const struct mb_benchmark_result *benchmark,
+                                                 const struct mb_executor_result *executor) {
+    return &executor->device_time[benchmark->cold ? MB_DEVICE_cold : MB_DEVICE_batch];
+}
+
 const char *mb_precision_name(enum mb_precision precision) {
     switch (precision) {
     case MB_FP32: return "fp32";

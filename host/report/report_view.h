@@ -31,6 +31,11 @@ bool mb_view_has_ratio(const struct mb_comparison *comparison);
 double mb_view_throughput(const struct mb_benchmark_result *benchmark,
                           const struct mb_executor_result *executor);
 
+/* The device time that goes with the benchmark's latency: single runs from cold caches where those
+ * were evicted, else runs back to back. */
+const struct mb_device_time *mb_view_device_time(const struct mb_benchmark_result *benchmark,
+                                                 const struct mb_executor_result *executor);
+
 const char *mb_precision_name(enum mb_precision precision); /* "fp32"; static */
 
 /* "80.00 ms", "1.20 us": three or four significant digits and the unit that fits; "-" unless

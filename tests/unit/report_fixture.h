@@ -31,7 +31,7 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         .device = "cpu",
         .measured = true,
         .valid = true,
-        .info = {MB_FP32, "fp32, avx2+fma", "mindbench 0.1.0", 0},
+        .info = {.precision = MB_FP32, .math_mode = "fp32, avx2+fma", .library = "mindbench 0.1.0"},
         .phases = {.parse = 21300,
                    .check = 8450,
                    .lower = 12800,
@@ -51,6 +51,11 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         .max_rel_error = 5.6e-7,
         .plan_text = "one step",
     };
+    e->energy_per_run_mj = (double)NAN;
+    e->energy_reason = "no executor names a GPU";
+    for (int k = 0; k < MB_N_DEVICE_SERIES; k++)
+        e->device_time[k] = (struct mb_device_time){.reason = "it has no clock but the host's",
+                                                    .summary_ns = {.p50 = (double)NAN}};
     if (!strncmp(name, "torch", 5)) {
         strcpy(e->info.library, "libtorch 2.11.0");
         strcpy(e->info.math_mode, "fp32, oneDNN/MKL avx2");
@@ -61,7 +66,30 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
 }
 
 static void fixture_unmeasured(struct mb_executor_result *e, const char *name, const char *reason) {
-    *e = (struct mb_executor_result){.name = name, .device = "cpu", .reason = reason};
+    *e = (struct mb_executor_result){.name = name,
+                                     .device = "cpu",
+                                     .reason = reason,
+                                     .energy_per_run_mj = (double)NAN,
+                                     .energy_reason = reason};
+    for (int k = 0; k < MB_N_DEVICE_SERIES; k++) e->device_time[k].reason = reason;
+}
+
+/* What a GPU adds to a row: all kinds of device time, two reads of its state, energy. */
+static void fixture_on_gpu(struct mb_executor_result *e) {
+    static double samples[] = {2500, 2510, 2520};
+    static struct mb_nvml_state states[] = {{1980, 3201, 412.5, 48, 2e9, 0},
+                                            {1500, 3201, 700, 84, 2.1e9, MB_NVML_SW_THERMAL}};
+    for (int k = 0; k < MB_N_DEVICE_SERIES; k++)
+        e->device_time[k] = (struct mb_device_time){
+            .n_runs = k ? 1 : 400,
+            .samples_ns = samples,
+            .n_samples = 3,
+            .summary_ns = {3, 2510, 10, 2500, 2520, 2510 + 1000.0 * k, 2519, 2520, 2500, 2520}};
+    e->gpu_states = states;
+    e->n_gpu_states = 2;
+    e->throttled = "software thermal slowdown, SM clock from 1500 to 1980 MHz";
+    e->energy_per_run_mj = 1.25;
+    e->energy_reason = NULL;
 }
 
 static struct mb_comparison fixture_ratio(const char *a, const char *b, double value, double low,
@@ -99,6 +127,8 @@ static void fixture_make(struct fixture *f) {
         .n_comparisons = 3,
         .against_eager = 0,
         .against_fastest = 1,
+        .gpu_reason = "no executor names a GPU",
+        .n_other_processes = -1,
     };
 
     fixture_measured(&f->executors[1][0], f->samples[1][0], "mind", 1.2e6);

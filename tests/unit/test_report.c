@@ -410,6 +410,7 @@ static void json_reports_memory_running_out(void **state) {
 /* What test_report_schema.py checks against results/schema.json. */
 static void json_is_left_for_the_schema_check(void **state) {
     (void)state;
+    fixture_on_gpu(&fixture.executors[0][0]);
     json_t *json = reread();
     FILE *out = fopen("report_fixture.json", "w");
     assert_non_null(out);
@@ -444,7 +445,8 @@ static void csv_has_one_row_per_executor(void **state) {
     assert_int_equal(count_char(row, ',', strchr(row, '\n')), fields);
     assert_non_null(
         strstr(text, "\nlarge_matmul_4096,mind,cpu,measured,VALID,,1,6,80000,79600,80400,"));
-    assert_non_null(strstr(text, ",1.105,1.0949,1.1151,FAST,\"fp32, avx2+fma\",mindbench 0.1.0\n"));
+    assert_non_null(strstr(
+        text, ",1.105,1.0949,1.1151,FAST,\"fp32, avx2+fma\",mindbench 0.1.0,warm,false,,\n"));
     assert_null(strstr(text, "nan"));
     assert_null(strstr(text, "inf"));
     free(text);
@@ -473,6 +475,71 @@ static void md_rows_have_all_cells(void **state) {
     assert_non_null(strstr(text, "| 1.10x [1.09, 1.12] | FAST | VALID |"));
     assert_non_null(strstr(text, "| INVALID: output 0 differs"));
     free(text);
+}
+
+/* ---- what a GPU adds ---- */
+
+static void has(const char *text, const char *part) {
+    if (!strstr(text, part)) fail_msg("no \"%s\" in\n%s", part, text);
+}
+
+static void device_time_has_a_table_of_its_own(void **state) {
+    (void)state;
+    fixture.result.device = "cuda";
+    fixture_on_gpu(&fixture.executors[0][0]);
+    fixture.benchmarks[0].gpu_reason = NULL;
+    fixture.benchmarks[0].n_other_processes = 2;
+    fixture.executors[0][1].device_time[MB_DEVICE_batch].reason = "gate timed out";
+    char *text = tables(120, false);
+    has(text, "large_matmul_4096, by the device's own clock (median in us of a run");
+    has(text,
+        "\nmind         2.51 [2.50, 2.52]    3.51 [2.50, 2.52]    4.51 [2.50, 2.52]    1.25 mJ a "
+        "run\n");
+    has(text, "  most seen between blocks: 1980 MHz, 700 W, 84 C\n");
+    has(text, "  throttled: software thermal slowdown, SM clock from 1500 to 1980 MHz\n");
+    has(text, "\ntorch-eager  not measured         not measured         not measured         not "
+              "measured\n");
+    has(text, "  batch: not measured: gate timed out\n");
+    has(text, "  isolated: not measured: it has no clock but the host's\n");
+    has(text, "  energy: not measured: no executor names a GPU\n");
+    has(text, "\n2 other processes computed on the GPU meanwhile\n");
+    free(text);
+    fixture.benchmarks[0].gpu_reason = "no NVML";
+    text = tables(80, false);
+    has(text, "Clocks, power, throttling and energy: not measured: no NVML\n");
+    free(text);
+    text = rows(mb_report_md);
+    has(text, "| VALID; throttled: software thermal slowdown, SM clock from 1500 to 1980 MHz |\n");
+    free(text);
+    text = rows(mb_report_csv);
+    has(text,
+        "mindbench 0.1.0,warm,false,2.51,\"software thermal slowdown, SM clock from 1500 to 1980 "
+        "MHz\"\n");
+    free(text);
+}
+
+/* A cold benchmark's device time is that of single runs from cold caches, and its ratio has an
+ * average of its own. */
+static void cold_and_warm_stay_apart(void **state) {
+    (void)state;
+    fixture_on_gpu(&fixture.executors[0][0]);
+    fixture.benchmarks[1] = fixture.benchmarks[0];
+    fixture.benchmarks[1].name = "large_matmul_4096[cache=cold]";
+    fixture.benchmarks[1].cold = true;
+    char *text = tables(120, false);
+    has(text, "Average Latency Speedup: 1.10");
+    has(text, "(geometric mean of 1 of 2)\n");
+    has(text, "Average Latency Speedup, cold caches: 1.10");
+    has(text, "(geometric mean of 1 of 1)\n");
+    free(text);
+    json_t *json = reread();
+    json_t *warm = AT(json, "benchmarks", "large_matmul_4096");
+    json_t *cold = AT(json, "benchmarks", "large_matmul_4096[cache=cold]");
+    assert_string_equal(json_string_value(AT(warm, "cache")), "warm");
+    assert_string_equal(json_string_value(AT(cold, "cache")), "cold");
+    expect_number(AT(warm, "executors", "mind", "device_time_p50_us"), 2.51);
+    expect_number(AT(cold, "executors", "mind", "device_time_p50_us"), 4.51);
+    json_decref(json);
 }
 
 /* An executor that was interrupted before its first sample. */
@@ -527,6 +594,8 @@ int main(void) {
         cmocka_unit_test_setup(json_refuses_two_benchmarks_of_one_name, setup),
         cmocka_unit_test_setup(json_reports_memory_running_out, setup),
         cmocka_unit_test_setup(json_is_left_for_the_schema_check, setup),
+        cmocka_unit_test_setup(device_time_has_a_table_of_its_own, setup),
+        cmocka_unit_test_setup(cold_and_warm_stay_apart, setup),
         cmocka_unit_test_setup(csv_has_one_row_per_executor, setup),
         cmocka_unit_test_setup(csv_quotes_what_needs_it, setup),
         cmocka_unit_test_setup(a_row_without_samples_has_dashes, setup),
