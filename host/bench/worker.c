@@ -202,6 +202,8 @@ static void put_script_config(struct mb_wire *wire, const struct mb_worker_confi
     mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
     mb_wire_put_u64(wire, (uint64_t)c->open.precision);
     mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
+    mb_wire_put_u64(wire, c->cold);
+    mb_wire_put_u64(wire, c->transfers);
     mb_wire_put_text(wire, phases, sizeof phases - 1);
     mb_wire_put_text(wire, ir ? ir : "", ir_len);
     for (uint32_t i = 0; i < c->program->n_params; i++)

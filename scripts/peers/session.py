@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 import program as ir
-from peer import Job
+from peer import Job, Unsupported
 from worker import text
 
 PARAMS, OUTPUTS = 4, 5  # descriptors of the shared memory
@@ -41,6 +41,11 @@ def prepare(module, payload):
     global runner, shared_outputs
     executor, threads = payload.text(), payload.u64()
     precision, isa = PRECISIONS[payload.u64()], ISAS[payload.u64()]
+    cold, transfers = payload.u64(), payload.u64()
+    if cold:
+        raise Unsupported(f"{executor} cannot evict the caches; use --cache warm")
+    if transfers:
+        raise Unsupported(f"{executor} is not measured with data transfers: its inputs stay where they are")
     phase_names = payload.text().split()
     program = ir.parse(payload.text())
     for param in program.params:
@@ -61,7 +66,7 @@ def prepare(module, payload):
     nanoseconds = [1e9 * phases.get(name, float("nan")) for name in phase_names]
     return (struct.pack(f"<{len(nanoseconds)}d", *nanoseconds) +
             struct.pack("<Q", PRECISIONS.index(runner.precision)) +
-            text(runner.math_mode[:63]) + text(runner.library[:95]) + text(runner.text))
+            text(runner.math_mode[:63]) + text(runner.library[:95]) + text("") + text(runner.text))
 
 
 def run(payload):
@@ -82,4 +87,4 @@ def run(payload):
             samples[i] = clock() - begin
         for shared, output in zip(shared_outputs, runner.outputs):
             shared[...] = output
-    return struct.pack(f"<{n_samples}d", *samples)
+    return struct.pack(f"<Q{n_samples}d", runs, *samples)
