@@ -78,6 +78,18 @@ def fake(tmp_path):
 
 
 @pytest.fixture
+def gpu(tmp_path):
+    """With that plugin in CUDA's place and in libtorch's: a GPU with a clock that only runs move, and
+    with the fake NVML in sight."""
+    bench = Bench(tmp_path, FAKE, CUDA.name)
+    shutil.copy2(FAKE, bench.bin / TORCH.name)
+    environment = bench.environment
+    bench.environment = lambda **extra: environment(**{"LD_LIBRARY_PATH": os.environ["MINDBENCH_NVML"],
+                                                       **extra})
+    return bench
+
+
+@pytest.fixture
 def torch(tmp_path):
     """With the real libtorch plugin, where it was built."""
     if not TORCH.exists():

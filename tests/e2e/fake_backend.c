@@ -1,18 +1,22 @@
-/* A plugin for tests: takes the place of libtorch's beside a copy of the program, computes by the
- * FP64 reference, and misbehaves as the environment variable MB_FAKE says:
- *   wrong      one element of every output is off by a thousandth of the largest
- *   lazy       only the first two runs write the output
- *   hang       the fifth run never returns
- *   crash      the fifth run ends the process by SIGSEGV
- *   refuse     probe says unsupported
- *   tf32       reports another precision, and is as far off as that one may be
- *   tf32-jit   torch-jit does so, and torch-eager takes its time
- * Anything else: behaves. */
+/* A plugin for tests: takes the place of libtorch's or CUDA's beside a copy of the program,
+ * computes by the FP64 reference, and misbehaves as the environment variable MB_FAKE says: wrong
+ * one element of every output is off by a thousandth of the largest lazy       only the first two
+ * runs write the output hang       the fifth run never returns crash      the fifth run ends the
+ * process by SIGSEGV refuse     probe says unsupported tf32       reports another precision, and is
+ * as far off as that one may be tf32-jit   torch-jit does so, and torch-eager takes its time nomem
+ * the device has no memory for the weights lost       the device is lost in the fifth run, and
+ * every later call fails gate       no device time can be taken: the gate times out coldgate   the
+ * same, with evicted caches only noevict    caches cannot be evicted Anything else: behaves. For
+ * one executor alone: mind:hang.
+ *
+ * On the device "cuda" it has a clock of its own, which only runs move: by FAKE_RUN_NS, and by
+ * FAKE_COLD_NS more after an eviction. */
 #include "backend.h"
 #include "reference.h"
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,11 +32,30 @@ struct mb_ctx {
     double **results;
     long n_runs;
     bool tf32, slow;
+    bool on_gpu;
+    bool evicted; /* since the last run */
+    double clock_ns;
 };
 
+enum { FAKE_RUN_NS = 4000, FAKE_COLD_NS = 9000 };
+
+static char own_executor[32]; /* of this process, once open */
+
 static bool mode_is(const char *name) {
-    const char *mode = getenv("MB_FAKE");
-    return mode && strcmp(mode, name) == 0;
+    const char *mode = getenv("MB_FAKE"), *colon = mode ? strchr(mode, ':') : NULL;
+    const size_t len = strlen(own_executor);
+    if (!colon) return mode && strcmp(mode, name) == 0;
+    return strcmp(colon + 1, name) == 0 && (size_t)(colon - mode) == len &&
+           strncmp(mode, own_executor, len) == 0;
+}
+
+static bool is_lost(const struct mb_ctx *ctx) { return ctx->n_runs >= 5 && mode_is("lost"); }
+
+static enum mb_status check_device(const struct mb_ctx *ctx, struct mb_err *err) {
+    if (!is_lost(ctx)) return MB_OK;
+    return mb_fail(err, MB_E_DEVICE,
+                   "cuda: sync: cudaErrorIllegalAddress (700): an illegal memory access was "
+                   "encountered");
 }
 
 static enum mb_status fake_probe(const struct mb_open_config *config, struct mb_err *err) {
@@ -45,6 +68,8 @@ static enum mb_status fake_open(const struct mb_open_config *config, struct mb_c
     const bool jit = strcmp(config->executor, "torch-jit") == 0;
     *out = calloc(1, sizeof **out);
     if (!*out) return mb_fail(err, MB_E_NOMEM, "no memory");
+    snprintf(own_executor, sizeof own_executor, "%s", config->executor);
+    (*out)->on_gpu = strcmp(config->device, "cuda") == 0;
     (*out)->tf32 = mode_is("tf32") || (mode_is("tf32-jit") && jit);
     (*out)->slow = mode_is("tf32-jit") && !jit;
     return MB_OK;
@@ -81,16 +106,14 @@ static void fake_free(struct mb_ctx *ctx, struct mb_buf *buf) {
 
 static enum mb_status fake_upload(struct mb_ctx *ctx, struct mb_buf *dst, const void *src,
                                   size_t bytes, struct mb_err *err) {
-    (void)ctx, (void)err;
     memcpy(dst->data, src, bytes);
-    return MB_OK;
+    return check_device(ctx, err);
 }
 
 static enum mb_status fake_download(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
                                     size_t bytes, struct mb_err *err) {
-    (void)ctx, (void)err;
     memcpy(dst, src->data, bytes);
-    return MB_OK;
+    return check_device(ctx, err);
 }
 
 static size_t count_of(const struct mb_type *type) {
@@ -115,6 +138,11 @@ static enum mb_status fake_plan(struct mb_ctx *ctx, const struct mb_program *pro
 
 static enum mb_status fake_load(struct mb_ctx *ctx, const void *const *weights,
                                 struct mb_err *err) {
+    if (mode_is("nomem"))
+        return mb_fail(
+            err, MB_E_NOMEM,
+            "cuda: 67108864 bytes of device memory: cudaErrorMemoryAllocation (2): out of "
+            "memory");
     for (uint32_t i = 0; i < ctx->program->n_params; i++) {
         size_t bytes = 0;
         if (!weights[i]) continue;
@@ -143,6 +171,9 @@ static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inpu
     const void *params[16];
     uint32_t n = ctx->program->n_params;
     ctx->n_runs++;
+    if (is_lost(ctx)) return check_device(ctx, err);
+    ctx->clock_ns += FAKE_RUN_NS + (ctx->evicted ? FAKE_COLD_NS : 0);
+    ctx->evicted = false;
     if (mode_is("hang") && ctx->n_runs >= 5)
         for (;;) pause();
     if (mode_is("crash") && ctx->n_runs >= 5) {
@@ -160,7 +191,30 @@ static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inpu
 }
 
 static enum mb_status fake_sync(struct mb_ctx *ctx, struct mb_err *err) {
-    return (void)ctx, (void)err, MB_OK;
+    return check_device(ctx, err);
+}
+
+static enum mb_status fake_evict(struct mb_ctx *ctx, struct mb_err *err) {
+    ctx->evicted = true;
+    return check_device(ctx, err);
+}
+
+static enum mb_status fake_device_time(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                       struct mb_buf *const *outputs, uint32_t n_runs, bool evicted,
+                                       double *ns, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    const double before = ctx->clock_ns;
+    if (!ctx->on_gpu)
+        return mb_fail(err, MB_E_UNSUPPORTED, "it has no clock apart from the host's");
+    if (mode_is("gate") || (mode_is("coldgate") && evicted))
+        return mb_fail(err, MB_E_TIMEOUT, "cuda: device time: gate timed out after 1000 ms");
+    for (uint32_t i = 0; i < n_runs; i++) {
+        if (evicted) MB_TRY(fake_evict(ctx, err));
+        MB_TRY(fake_launch(ctx, inputs, outputs, err));
+    }
+    *ns = ctx->clock_ns - before;
+out:
+    return st;
 }
 
 static enum mb_status fake_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
@@ -169,6 +223,7 @@ static enum mb_status fake_info(const struct mb_ctx *ctx, struct mb_exec_info *o
     *out = (struct mb_exec_info){.precision = ctx->tf32 ? MB_TF32 : MB_FP32,
                                  .math_mode = "fp64 reference",
                                  .library = "fake"};
+    if (ctx->on_gpu) snprintf(out->device_uuid, sizeof out->device_uuid, "GPU-fake");
     return MB_OK;
 }
 
@@ -177,7 +232,7 @@ static void fake_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
     if (size) buf[0] = '\0';
 }
 
-static const struct mb_backend fake = {
+static struct mb_backend fake = {
     .abi = MB_BACKEND_ABI,
     .name = "torch",
     .probe = fake_probe,
@@ -191,9 +246,14 @@ static const struct mb_backend fake = {
     .load = fake_load,
     .launch = fake_launch,
     .sync = fake_sync,
+    .evict = fake_evict,
+    .device_time = fake_device_time,
     .info = fake_info,
     .plan_text = fake_plan_text,
 };
 
 const struct mb_backend *mb_backend_get(void);
-const struct mb_backend *mb_backend_get(void) { return &fake; }
+const struct mb_backend *mb_backend_get(void) {
+    if (mode_is("noevict")) fake.evict = NULL;
+    return &fake;
+}

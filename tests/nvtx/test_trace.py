@@ -253,10 +253,10 @@ def test_what_a_worker_did_before_it_crashed(bench):
 
 def test_a_hang_shows_as_long_as_it_lasted(bench):
     shutil.copy2(os.environ["MINDBENCH_FAKE"], bench.program.with_name("libmindbench_torch.so"))
-    _, trace = bench.traced("--device", "cpu", "--executors", "torch-eager", "--timeout", "2",
+    _, trace = bench.traced("--device", "cpu", "--executors", "torch-eager", "--timeout", "4",
                             "tiny.mind", status=3, MB_FAKE="hang")
     (hung,) = trace.named("tiny/torch-eager/warm-up")
-    assert 1e6 < hung["dur"] < 3e6
+    assert 1e6 < hung["dur"] < 3e6  # half of the time that is left
 
 
 def test_standard_output(bench):

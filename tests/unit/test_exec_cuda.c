@@ -297,7 +297,8 @@ static void without_capture(void **state) {
     mb_backend_get()->plan_text(s.ctx, text, sizeof text);
     has(text, "cuda:0, Paper H200, sm_90, 132 SMs at 1980 MHz, 60 MB of L2, 4917 GB/s\n");
     has(text, "launch: one CUDA graph a run");
-    has(text, "matmul_quick: matmul (5,33)x(33,17) + bias + relu; estimated 1.0 us (matmul_slow 2.0 us)");
+    has(text,
+        "matmul_quick: matmul (5,33)x(33,17) + bias + relu; estimated 1.0 us (matmul_slow 2.0 us)");
     fake_cuda.refuse_capture = 1;
     for (int i = 0; i < 3; i++) OK(run(&s, s.out));
     OK(check_output(&s, s.out[0]));
