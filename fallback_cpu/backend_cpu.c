@@ -11,7 +11,7 @@
 enum { ALIGN = 64 };
 
 struct mb_ctx {
-    int n_threads;
+    struct mb_team *team;
     enum mb_isa isa;
     const struct mb_program *program;
     struct mb_cpu_exec *exec;
@@ -76,16 +76,15 @@ static enum mb_status cpu_open(const struct mb_open_config *config, struct mb_ct
     enum mb_isa isa;
     enum mb_status st = resolve(config, &isa, err);
     if (st != MB_OK) return st;
-    const int team = mb_team_size(config->n_threads);
-    if (team != config->n_threads)
-        return mb_fail(err, MB_E_DEVICE,
-                       "%s: OpenMP gives %d of %d threads; look at OMP_THREAD_LIMIT",
-                       config->executor, team, config->n_threads);
     struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
     if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
-    *ctx = (struct mb_ctx){.n_threads = config->n_threads, .isa = isa};
-    *out = ctx;
-    return MB_OK;
+    *ctx = (struct mb_ctx){.isa = isa};
+    st = mb_team_new(config->n_threads, &ctx->team, err);
+    if (st == MB_OK)
+        *out = ctx;
+    else
+        mb_allocator.release(ctx);
+    return st;
 }
 
 static void forget_program(struct mb_ctx *ctx) {
@@ -101,6 +100,7 @@ static void cpu_close(struct mb_ctx *ctx) {
     if (!ctx) return;
     forget_program(ctx);
     mb_cpu_evictor_free(ctx->evictor);
+    mb_team_free(ctx->team);
     mb_allocator.release(ctx);
 }
 
@@ -164,7 +164,7 @@ static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *prog
         st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory");
         goto out;
     }
-    MB_TRY(mb_cpu_exec_new(program, ctx->n_threads, ctx->isa, &ctx->exec, err));
+    MB_TRY(mb_cpu_exec_new(program, ctx->team, ctx->isa, &ctx->exec, err));
 out:
     if (st != MB_OK) forget_program(ctx);
     return st;
@@ -196,7 +196,7 @@ static enum mb_status cpu_sync(struct mb_ctx *ctx, struct mb_err *err) {
 
 static enum mb_status cpu_evict(struct mb_ctx *ctx, struct mb_err *err) {
     enum mb_status st = MB_OK;
-    if (!ctx->evictor) MB_TRY(mb_cpu_evictor_new(ctx->n_threads, &ctx->evictor, err));
+    if (!ctx->evictor) MB_TRY(mb_cpu_evictor_new(ctx->team, &ctx->evictor, err));
     mb_cpu_evictor_run(ctx->evictor);
 out:
     return st;

@@ -1,7 +1,6 @@
 #include "evict_cpu.h"
 
 #include "arena.h"
-#include "threads.h"
 
 #include <hwloc.h>
 #include <stdint.h>
@@ -9,7 +8,7 @@
 enum { LINE_BYTES = 64, LINE_WORDS = LINE_BYTES / sizeof(uint64_t) };
 
 struct mb_cpu_evictor {
-    int n_threads;
+    struct mb_team *team; /* borrowed */
     uint64_t *words;
     size_t n_lines;
     uint64_t sum; /* of what was read: keeps the reads */
@@ -40,13 +39,15 @@ static const uint64_t *share(const struct mb_cpu_evictor *e, const struct mb_thr
 }
 
 /* Written once, so that every page is memory of its own and near the thread that reads it. */
-static void fill(void *arg, const struct mb_thread *thread) {
+static void fill(void *arg, int phase, const struct mb_thread *thread) {
+    (void)phase;
     int64_t n;
     uint64_t *words = (uint64_t *)share(arg, thread, &n);
     for (int64_t i = 0; i < n * LINE_WORDS; i++) words[i] = 1;
 }
 
-static void read_lines(void *arg, const struct mb_thread *thread) {
+static void read_lines(void *arg, int phase, const struct mb_thread *thread) {
+    (void)phase;
     struct mb_cpu_evictor *e = arg;
     int64_t n;
     uint64_t sum = 0;
@@ -55,7 +56,8 @@ static void read_lines(void *arg, const struct mb_thread *thread) {
     __atomic_fetch_add(&e->sum, sum, __ATOMIC_RELAXED);
 }
 
-enum mb_status mb_cpu_evictor_new(int n_threads, struct mb_cpu_evictor **out, struct mb_err *err) {
+enum mb_status mb_cpu_evictor_new(struct mb_team *team, struct mb_cpu_evictor **out,
+                                  struct mb_err *err) {
     const size_t bytes = 2 * last_level_bytes();
     if (bytes == 0)
         return mb_fail(err, MB_E_UNSUPPORTED,
@@ -67,9 +69,8 @@ enum mb_status mb_cpu_evictor_new(int n_threads, struct mb_cpu_evictor **out, st
         mb_allocator.release(words);
         return mb_fail(err, MB_E_NOMEM, "cpu: cold caches: out of memory: %zu bytes", bytes);
     }
-    *e = (struct mb_cpu_evictor){
-        .n_threads = n_threads, .words = words, .n_lines = bytes / LINE_BYTES};
-    mb_team_run(n_threads, fill, e);
+    *e = (struct mb_cpu_evictor){.team = team, .words = words, .n_lines = bytes / LINE_BYTES};
+    mb_team_run(team, 1, fill, e);
     *out = e;
     return MB_OK;
 }
@@ -82,7 +83,7 @@ void mb_cpu_evictor_free(struct mb_cpu_evictor *e) {
 
 void mb_cpu_evictor_run(struct mb_cpu_evictor *e) {
     e->sum = 0;
-    mb_team_run(e->n_threads, read_lines, e);
+    mb_team_run(e->team, 1, read_lines, e);
 }
 
 size_t mb_cpu_evictor_bytes(const struct mb_cpu_evictor *e) { return e->n_lines * LINE_BYTES; }

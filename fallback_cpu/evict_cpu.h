@@ -3,15 +3,16 @@
 #ifndef MB_EVICT_CPU_H
 #define MB_EVICT_CPU_H
 
-#include "status.h"
+#include "threads.h"
 
 #include <stddef.h>
 
 struct mb_cpu_evictor;
 
-/* For teams of n_threads threads, each of which reads a share of its own. MB_E_UNSUPPORTED where
- * the system does not say how large its caches are. */
-enum mb_status mb_cpu_evictor_new(int n_threads, struct mb_cpu_evictor **out, struct mb_err *err);
+/* Each thread of the team, which outlives it, reads a share. MB_E_UNSUPPORTED where the system does
+ * not say how large its caches are. */
+enum mb_status mb_cpu_evictor_new(struct mb_team *team, struct mb_cpu_evictor **out,
+                                  struct mb_err *err);
 void mb_cpu_evictor_free(struct mb_cpu_evictor *evictor); /* NULL is fine */
 
 /* Returns when all is read. */

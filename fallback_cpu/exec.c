@@ -15,11 +15,24 @@ struct block {
     char *base;   /* aligned */
 };
 
+/* One phase of a job. */
+struct phase {
+    enum { COPY_WEIGHTS, PACK_ALL, PACK, KERNEL, OPERATION } what;
+    int part;                   /* of KERNEL: 0 or 1, see mb_kernel_phase */
+    const struct mb_step *step; /* of PACK, KERNEL and OPERATION */
+};
+
+struct phase_list {
+    struct phase *phases;
+    int count;
+};
+
 struct mb_cpu_exec {
-    int n_threads;
+    struct mb_team *team;
     enum mb_isa isa;
     struct mb_plan *plan;
     struct block persist, work;
+    struct phase_list load, run;
     bool divided_by_zero;
     bool loaded;
 
@@ -39,14 +52,14 @@ static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_
     for (size_t i = 0; i < mb_cpu_n_kernels; i++) {
         const struct mb_cpu_kernel *kernel = mb_cpu_kernels[i];
         if (kernel->kind != kind || kernel->isa > exec->isa ||
-            !kernel->supports(desc, exec->n_threads))
+            !kernel->supports(desc, mb_team_size(exec->team)))
             continue;
-        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, exec->n_threads));
+        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, mb_team_size(exec->team)));
     }
     const struct mb_cpu_kernel *best = out->kernel;
     if (!best) return MB_OK;
-    out->packed_bytes = best->packed_bytes(desc, exec->n_threads);
-    out->scratch_bytes = best->scratch_bytes(desc, exec->n_threads);
+    out->packed_bytes = best->packed_bytes(desc, mb_team_size(exec->team));
+    out->scratch_bytes = best->scratch_bytes(desc, mb_team_size(exec->team));
     return MB_OK;
 }
 
@@ -87,18 +100,13 @@ static void pack(const struct mb_cpu_exec *exec, const struct mb_step *step,
                  packed_address(exec, step), thread);
 }
 
-static void run_kernel(const struct mb_cpu_exec *exec, const struct mb_step *step,
+static void run_kernel(const struct mb_cpu_exec *exec, const struct mb_step *step, int part,
                        const struct mb_thread *thread) {
-    const struct mb_cpu_kernel *kernel = step->choice.kernel;
     const struct mb_kernel_args args = {.x = address(exec, step->x),
                                         .packed = packed_address(exec, step),
                                         .y = address(exec, step->node),
                                         .scratch = exec->work.base + step->scratch_offset};
-    if (step->packs_in_run) {
-        pack(exec, step, thread);
-        mb_barrier(thread);
-    }
-    kernel->run(&step->desc, &args, thread);
+    mb_kernel_phase(step->choice.kernel, &step->desc, &args, part, thread);
 }
 
 static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
@@ -117,17 +125,6 @@ static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
     mb_generic_find(step->is_copy ? MB_OP_RESHAPE : args.node->op, dtype)(&args, thread);
 }
 
-static void run_list(struct mb_cpu_exec *exec, const struct mb_step_list *list,
-                     const struct mb_thread *thread) {
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (i > 0) mb_barrier(thread);
-        if (list->steps[i].choice.kernel)
-            run_kernel(exec, &list->steps[i], thread);
-        else
-            run_operation(exec, &list->steps[i], thread);
-    }
-}
-
 /* ---- load ---- */
 
 /* Weights that steps of the run read as they are. */
@@ -143,22 +140,74 @@ static void copy_weights(const struct mb_cpu_exec *exec, const struct mb_thread 
     }
 }
 
-static void load_body(void *arg, const struct mb_thread *thread) {
-    struct mb_cpu_exec *exec = arg;
-    copy_weights(exec, thread);
-    mb_barrier(thread);
-    run_list(exec, &exec->plan->load, thread);
-    mb_barrier(thread);
+/* Those steps of the run whose weights are known now. */
+static void pack_all(const struct mb_cpu_exec *exec, const struct mb_thread *thread) {
     for (uint32_t i = 0; i < exec->plan->run.count; i++) {
         const struct mb_step *step = &exec->plan->run.steps[i];
         if (step->choice.kernel && !step->packs_in_run) pack(exec, step, thread);
     }
 }
 
-static void run_body(void *arg, const struct mb_thread *thread) {
-    struct mb_cpu_exec *exec = arg;
-    run_list(exec, &exec->plan->run, thread);
+/* ---- phases ---- */
+
+static void run_phase(struct mb_cpu_exec *exec, const struct phase *phase,
+                      const struct mb_thread *thread) {
+    switch (phase->what) {
+    case COPY_WEIGHTS: copy_weights(exec, thread); break;
+    case PACK_ALL: pack_all(exec, thread); break;
+    case PACK: pack(exec, phase->step, thread); break;
+    case KERNEL: run_kernel(exec, phase->step, phase->part, thread); break;
+    case OPERATION: run_operation(exec, phase->step, thread); break;
+    }
 }
+
+static void load_body(void *arg, int phase, const struct mb_thread *thread) {
+    struct mb_cpu_exec *exec = arg;
+    run_phase(exec, &exec->load.phases[phase], thread);
+}
+
+static void run_body(void *arg, int phase, const struct mb_thread *thread) {
+    struct mb_cpu_exec *exec = arg;
+    run_phase(exec, &exec->run.phases[phase], thread);
+}
+
+static void add_phase(struct phase_list *list, struct phase phase) {
+    list->phases[list->count++] = phase;
+}
+
+static void add_steps(const struct mb_cpu_exec *exec, struct phase_list *list,
+                      const struct mb_step_list *steps) {
+    for (uint32_t i = 0; i < steps->count; i++) {
+        const struct mb_step *step = &steps->steps[i];
+        if (!step->choice.kernel) {
+            add_phase(list, (struct phase){OPERATION, 0, step});
+            continue;
+        }
+        const int parts =
+            mb_kernel_phases(step->choice.kernel, &step->desc, mb_team_size(exec->team));
+        if (step->packs_in_run) add_phase(list, (struct phase){PACK, 0, step});
+        for (int part = 0; part < parts; part++)
+            add_phase(list, (struct phase){KERNEL, part, step});
+    }
+}
+
+static enum mb_status make_phases(struct mb_cpu_exec *exec, struct mb_err *err) {
+    const struct mb_plan *plan = exec->plan;
+    struct mb_arena *arena = &exec->plan->arena;
+    enum { MOST = 3 }; /* of a step: pack, run, combine */
+    exec->load.phases =
+        mb_arena_calloc(arena, (size_t)plan->load.count * MOST + 2, sizeof *exec->load.phases);
+    exec->run.phases =
+        mb_arena_calloc(arena, (size_t)plan->run.count * MOST + 1, sizeof *exec->run.phases);
+    if (arena->failed) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
+    add_phase(&exec->load, (struct phase){.what = COPY_WEIGHTS});
+    add_steps(exec, &exec->load, &plan->load);
+    add_phase(&exec->load, (struct phase){.what = PACK_ALL});
+    add_steps(exec, &exec->run, &plan->run);
+    return MB_OK;
+}
+
+/* ---- jobs ---- */
 
 static enum mb_status finish(struct mb_cpu_exec *exec, const char *what, struct mb_err *err) {
     if (!exec->divided_by_zero) return MB_OK;
@@ -174,7 +223,7 @@ enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *wei
             return mb_fail(err, MB_E_INVALID, "cpu: no data for the weight %s",
                            program->params[i].name);
     exec->weights = weights;
-    mb_team_run(exec->n_threads, load_body, exec);
+    mb_team_run(exec->team, exec->load.count, load_body, exec);
     exec->weights = NULL;
     enum mb_status st = finish(exec, "weights", err);
     exec->loaded = st == MB_OK;
@@ -186,7 +235,7 @@ enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inpu
     if (!exec->loaded) return mb_fail(err, MB_E_INVALID, "cpu: launch before load");
     exec->inputs = inputs;
     exec->outputs = outputs;
-    mb_team_run(exec->n_threads, run_body, exec);
+    mb_team_run(exec->team, exec->run.count, run_body, exec);
     return finish(exec, "run", err);
 }
 
@@ -200,15 +249,16 @@ static enum mb_status reserve(struct block *block, size_t bytes, struct mb_err *
     return MB_OK;
 }
 
-enum mb_status mb_cpu_exec_new(const struct mb_program *program, int n_threads, enum mb_isa isa,
-                               struct mb_cpu_exec **out, struct mb_err *err) {
+enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team *team,
+                               enum mb_isa isa, struct mb_cpu_exec **out, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_cpu_exec *exec = mb_allocator.alloc(sizeof *exec);
     if (!exec) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
-    *exec = (struct mb_cpu_exec){.n_threads = n_threads, .isa = isa};
+    *exec = (struct mb_cpu_exec){.team = team, .isa = isa};
     const struct mb_plan_device device = {
         .self = exec, .name = "cpu", .choose = choose, .has_operation = has_operation};
     MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
+    MB_TRY(make_phases(exec, err));
     MB_TRY(reserve(&exec->persist, exec->plan->persist_bytes, err));
     MB_TRY(reserve(&exec->work, exec->plan->work_bytes, err));
     *out = exec;
@@ -227,8 +277,8 @@ void mb_cpu_exec_free(struct mb_cpu_exec *exec) {
 }
 
 void mb_cpu_exec_text(const struct mb_cpu_exec *exec, char *buf, size_t size) {
-    const int wrote =
-        snprintf(buf, size, "cpu, %d threads, %s\n", exec->n_threads, mb_isa_name(exec->isa));
+    const int wrote = snprintf(buf, size, "cpu, %d threads, %s\n", mb_team_size(exec->team),
+                               mb_isa_name(exec->isa));
     if (wrote > 0 && (size_t)wrote < size)
         mb_plan_text(exec->plan, buf + wrote, size - (size_t)wrote);
 }

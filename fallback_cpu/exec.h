@@ -2,19 +2,20 @@
  *
  *     mb_cpu_exec_new -> mb_cpu_exec_load -> mb_cpu_exec_run... -> mb_cpu_exec_free
  *
- * A run is one team of threads, with a barrier after each step. A step is a kernel of kernels.def,
- * or one operation in plain C (generic.h). */
+ * A run is one job of a team of threads (threads.h), each step one phase of it or a few. A step is
+ * a kernel of kernels.def, or one operation in plain C (generic.h). */
 #ifndef MB_EXEC_H
 #define MB_EXEC_H
 
 #include "backend.h"
+#include "threads.h"
 
 struct mb_cpu_exec;
 
-/* Uses kernels of instruction set `isa` and below. The program outlives it and has passed
- * mb_program_check. Reserves all memory that load and run need. */
-enum mb_status mb_cpu_exec_new(const struct mb_program *program, int n_threads, enum mb_isa isa,
-                               struct mb_cpu_exec **out, struct mb_err *err);
+/* Uses kernels of instruction set `isa` and below. The program and the team outlive it, and the
+ * program has passed mb_program_check. Reserves all memory that load and run need. */
+enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team *team,
+                               enum mb_isa isa, struct mb_cpu_exec **out, struct mb_err *err);
 void mb_cpu_exec_free(struct mb_cpu_exec *exec); /* NULL is fine */
 
 /* weights[i]: host data of params[i], NULL for an input; borrowed until it returns. May be called

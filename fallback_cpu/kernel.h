@@ -1,8 +1,8 @@
 /* What a CPU kernel is: one row of kernels.def, one struct of functions, one file.
  *
  * A kernel computes one step of a plan (step.h). Of those that support its description the cheapest
- * is taken; it packs the weights once, and then every thread of the team calls `run` at the same
- * time. */
+ * is taken; it packs the weights once, and then the shares of `run` are done by the threads of a
+ * team, at the same time or not (threads.h). */
 #ifndef MB_KERNEL_H
 #define MB_KERNEL_H
 
@@ -35,17 +35,33 @@ struct mb_cpu_kernel {
     size_t (*scratch_bytes)(const union mb_step_desc *desc, int n_threads); /* for the whole team */
 
     /* w and bias (NULL without) in the program's layout to the kernel's own, at `packed`, 64-byte
-     * aligned. Called by every thread of a team; needs no barrier inside; each thread writes its
-     * share, best the one it will read. */
+     * aligned. Each share writes its part, best the one that the same share of `run` reads. */
     void (*pack)(const union mb_step_desc *desc, const float *w, const float *bias, void *packed,
                  const struct mb_thread *thread);
 
-    /* Called by every thread of the team. On return a thread's own share of y is written; the
-     * caller puts a barrier before anything reads y or scratch again. May use mb_barrier itself,
-     * the same number of times in every thread. */
+    /* On return the share's own part of y is written, or of scratch where there is a `combine` to
+     * come. Shares run in any order. */
     void (*run)(const union mb_step_desc *desc, const struct mb_kernel_args *args,
                 const struct mb_thread *thread);
+
+    /* For kernels that may split sums between the shares; else both are NULL. Where `combines` says
+     * so, `combine` is called for each share once all shares of `run` are done. */
+    bool (*combines)(const union mb_step_desc *desc, int n_threads);
+    void (*combine)(const union mb_step_desc *desc, const struct mb_kernel_args *args,
+                    const struct mb_thread *thread);
 };
+
+/* How many phases of a team's job a step takes, 1 or 2, and one share of one of them. */
+static inline int mb_kernel_phases(const struct mb_cpu_kernel *kernel,
+                                   const union mb_step_desc *desc, int n_threads) {
+    return kernel->combines && kernel->combines(desc, n_threads) ? 2 : 1;
+}
+static inline void mb_kernel_phase(const struct mb_cpu_kernel *kernel,
+                                   const union mb_step_desc *desc,
+                                   const struct mb_kernel_args *args, int phase,
+                                   const struct mb_thread *thread) {
+    (phase == 0 ? kernel->run : kernel->combine)(desc, args, thread);
+}
 
 /* Every row of kernels.def, scalar first. */
 extern const struct mb_cpu_kernel *const mb_cpu_kernels[];

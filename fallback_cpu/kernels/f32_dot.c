@@ -183,14 +183,7 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
             tiles[u.rows - 1][u.columns - 1](&t);
         }
 
-    if (parts > 1) {
-        mb_barrier(thread);
-        int64_t row, end;
-        for (mb_share(thread, d->batch * d->m, &row, &end); row < end; row++)
-            finish(d, (float *)args->scratch + row * d->n, parts, y_floats, bias,
-                   args->y + row * d->n, d->n);
-        return;
-    }
+    if (parts > 1) return;
     for (int64_t i = first_unit; i < first_unit + n_units; i++) {
         const struct unit u = unit_at(d, i);
         for (int64_t r = 0; r < u.rows; r++) {
@@ -198,6 +191,22 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
             finish(d, y, 1, 0, bias + u.column, y, u.columns);
         }
     }
+}
+
+/* The sums of the parts of k to y. */
+static void combine(const union mb_step_desc *desc, const struct mb_kernel_args *args,
+                    const struct mb_thread *thread) {
+    const struct mb_matmul_desc *d = &desc->matmul;
+    const float *bias = (const float *)args->packed + w_entries(d) * d->n * padded_k(d);
+    const int parts = k_parts(d, thread->count);
+    int64_t row, end;
+    for (mb_share(thread, d->batch * d->m, &row, &end); row < end; row++)
+        finish(d, (float *)args->scratch + row * d->n, parts, d->batch * d->m * d->n, bias,
+               args->y + row * d->n, d->n);
+}
+
+static bool combines(const union mb_step_desc *desc, int n_threads) {
+    return k_parts(&desc->matmul, n_threads) > 1;
 }
 
 static bool supports(const union mb_step_desc *desc, int n_threads) {
@@ -225,4 +234,6 @@ MB_KERNEL(f32_dot) = {
     .scratch_bytes = scratch_bytes,
     .pack = pack,
     .run = run,
+    .combines = combines,
+    .combine = combine,
 };

@@ -3,9 +3,9 @@
  * A thread adds ROWS rows of w at a time to a block of columns whose sums stay in the caches, then
  * the rows below those. The rows lie a ROWS-th of the thread's part of k apart, so that it reads
  * that many long runs of memory side by side (which doubled the rate of a core on Zen 3), each byte
- * once. Usually k is split between the threads, which ends in a barrier and the addition of the
- * partial sums; with many columns and few k, or a batch, columns are split instead. Packing w in
- * panels and software prefetch gained nothing where this was measured. */
+ * once. Usually k is split between the threads, and the partial sums are added in a second phase;
+ * with many columns and few k, or a batch, columns are split instead. Packing w in panels and
+ * software prefetch gained nothing where this was measured. */
 #include "simd.h"
 
 #include <string.h>
@@ -163,18 +163,30 @@ static void split_k(const struct mb_matmul_desc *d, const struct mb_kernel_args 
                     const struct mb_thread *thread) {
     const int64_t y_floats = d->batch * d->m * d->n;
     float *partial = (float *)args->scratch + thread->index * y_floats;
-    const float *w = args->packed, *bias = w + w_entries(d) * d->k * d->n;
+    const float *w = args->packed;
     int64_t begin, end;
     mb_share(thread, d->k, &begin, &end);
     for (int64_t b = 0; b < d->batch; b++)
         for (int64_t j = 0; j < d->n; j += block_columns(d))
             add_block(d, args->x + b * d->a_stride, w + (d->w_stride ? b * d->k * d->n : 0), begin,
                       end, j, min_i64(d->n - j, block_columns(d)), partial + b * d->m * d->n);
-    mb_barrier(thread);
+}
+
+/* The partial sums of split_k to y. */
+static void combine(const union mb_step_desc *desc, const struct mb_kernel_args *args,
+                    const struct mb_thread *thread) {
+    const struct mb_matmul_desc *d = &desc->matmul;
+    const int64_t y_floats = d->batch * d->m * d->n;
+    const float *bias = (const float *)args->packed + w_entries(d) * d->k * d->n;
+    int64_t begin, end;
     mb_share(thread, d->n, &begin, &end);
     for (int64_t row = 0; row < d->batch * d->m; row++)
         finish(d, (float *)args->scratch + row * d->n + begin, thread->count, y_floats,
                bias + begin, args->y + row * d->n + begin, end - begin);
+}
+
+static bool combines(const union mb_step_desc *desc, int n_threads) {
+    return splits_k(&desc->matmul, n_threads);
 }
 
 static void split_columns(const struct mb_matmul_desc *d, const struct mb_kernel_args *args,
@@ -230,4 +242,6 @@ MB_KERNEL(f32_gemv) = {
     .scratch_bytes = scratch_bytes,
     .pack = pack,
     .run = run,
+    .combines = combines,
+    .combine = combine,
 };

@@ -99,6 +99,8 @@ namespace {
         adapter_##name##_##cc::scratch_bytes,                                                      \
         adapter_##name##_##cc::pack,                                                               \
         adapter_##name##_##cc::run,                                                                \
+        nullptr,                                                                                   \
+        nullptr,                                                                                   \
     };
 #include "kernels.def"
 } // namespace

@@ -193,17 +193,18 @@ struct trial {
     bool has_bias;
 };
 
-static void pack_body(void *arg, const struct mb_thread *thread) {
+static void pack_body(void *arg, int phase, const struct mb_thread *thread) {
     const struct trial *t = arg;
+    (void)phase;
     t->kernel->pack(t->desc, (const float *)t->w.data,
                     t->has_bias ? (const float *)t->bias.data : NULL, t->packed.data, thread);
 }
 
-static void run_body(void *arg, const struct mb_thread *thread) {
+static void run_body(void *arg, int phase, const struct mb_thread *thread) {
     const struct trial *t = arg;
     const struct mb_kernel_args args = {(const float *)t->x.data, t->packed.data,
                                         (float *)t->y.data, t->scratch.data};
-    t->kernel->run(t->desc, &args, thread);
+    mb_kernel_phase(t->kernel, t->desc, &args, phase, thread);
 }
 
 struct case_sizes {
@@ -337,20 +338,25 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
     t.y = kt_region_new(sizes.y * sizeof(float), kt_operand_align);
     t.packed = kt_region_new(kernel->packed_bytes(desc, n_threads), 64);
     t.scratch = kt_region_new(kernel->scratch_bytes(desc, n_threads), 64);
+    const struct kt_region *regions[] = {&t.x, &t.w, &t.bias, &t.y, &t.packed, &t.scratch};
     float *first = malloc(t.y.bytes);
-    bool ok = first != NULL;
+    struct mb_team *team = NULL;
+    bool ok = first && mb_team_new(n_threads, &team, NULL) == MB_OK;
+    if (!ok) {
+        complain(&t, n_threads, how, "out of memory or threads");
+        goto out;
+    }
     fill((float *)t.x.data, sizes.x, how, true, 1);
     fill((float *)t.w.data, sizes.w, how, false, 2);
     fill((float *)t.bias.data, sizes.bias, how, false, 3);
     memset(t.packed.data, 0xff, t.packed.bytes); /* NaN, and no thread's leavings */
-    mb_team_run(n_threads, pack_body, &t);
+    mb_team_run(team, 1, pack_body, &t);
     for (int repeat = 0; ok && repeat < 2; repeat++) {
         memset(t.y.data, 0xff, t.y.bytes);
         memset(t.scratch.data, 0xff, t.scratch.bytes);
-        mb_team_run(n_threads, run_body, &t);
+        mb_team_run(team, mb_kernel_phases(kernel, desc, n_threads), run_body, &t);
         if (repeat == 0) memcpy(first, t.y.data, t.y.bytes);
     }
-    const struct kt_region *regions[] = {&t.x, &t.w, &t.bias, &t.y, &t.packed, &t.scratch};
     static const char *const overrun[] = {"guards of x overwritten",
                                           "guards of w overwritten",
                                           "guards of bias overwritten",
@@ -363,6 +369,8 @@ static bool run_case(const struct mb_cpu_kernel *kernel, const union mb_step_des
     if (ok) ok = check_values(&t, n_threads, how, tolerance);
     if (ok && memcmp(first, t.y.data, t.y.bytes) != 0)
         ok = complain(&t, n_threads, how, "a second run gave other bits");
+out:
+    mb_team_free(team);
     free(first);
     for (int i = 0; i < 6; i++) {
         struct kt_region region = *regions[i];

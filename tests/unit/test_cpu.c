@@ -629,12 +629,15 @@ static void evictor_reads_all_that_it_has(void **state) {
     struct mb_err err;
     const size_t l2 = (size_t)sysconf(_SC_LEVEL2_CACHE_SIZE);
     for (int n_threads = 1; n_threads <= 3; n_threads++) {
-        assert_int_equal(mb_cpu_evictor_new(n_threads, &evictor, &err), MB_OK);
+        struct mb_team *team = NULL;
+        assert_int_equal(mb_team_new(n_threads, &team, &err), MB_OK);
+        assert_int_equal(mb_cpu_evictor_new(team, &evictor, &err), MB_OK);
         assert_true(mb_cpu_evictor_bytes(evictor) >= 2 * l2);
         mb_cpu_evictor_run(evictor);
         mb_cpu_evictor_run(evictor);
         assert_int_equal(mb_cpu_evictor_lines_read(evictor), mb_cpu_evictor_bytes(evictor) / 64);
         mb_cpu_evictor_free(evictor);
+        mb_team_free(team);
     }
     mb_cpu_evictor_free(NULL);
 }
