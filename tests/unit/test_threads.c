@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <xmmintrin.h>
 
 #include <cmocka.h>
 
@@ -29,7 +28,8 @@ static void note_share(void *arg, int phase, const struct mb_thread *share) {
     for (int i = 0; i < share->count; i++)
         if (phase + 1 < PHASES && l->runs[phase + 1][i] != 0) l->wrong++;
     if (share->index == l->late_share) usleep(200);
-    if (_mm_getcsr() != (_mm_getcsr() | 0x8040)) l->wrong++;
+    volatile float small = 1e-38f;
+    if (small * 0.1f != 0.0f) l->wrong++; /* denormals are flushed */
     l->runs[phase][share->index]++;
 }
 
