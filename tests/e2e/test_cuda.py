@@ -2,10 +2,11 @@
 does, the workloads on it."""
 
 import re
+import shutil
 
 import pytest
 
-from conftest import one_error
+from conftest import TORCH, one_error
 
 QUICK = ("--samples", 3, "--warmup", 1, "--executors", "mind", "--json", "out.json")
 
@@ -69,6 +70,28 @@ def test_workloads_on_the_device(device):
             assert row["device"] == "cuda" and row["result_validity"] == "VALID"
             assert row["rel_l2_error"] <= 5e-6
             assert "launch: one CUDA graph a run" in row["plan"]
+
+
+def test_libtorch_on_the_device(device):
+    half = TORCH.with_name("libmindbench_torch_cuda.so")
+    if not half.exists():
+        pytest.skip("built without libtorch's CUDA half")
+    for plugin in (TORCH, half):
+        shutil.copy2(plugin, device.bin / plugin.name)
+    done = device("run", "--device", "cuda", "--samples", 20, "--warmup", 2, "--json", "out.json",
+                  "--executors", "all", timeout=600)
+    assert done.returncode == 0, done.stderr
+    for name, bench in device.result()["benchmarks"].items():
+        rows = bench["executors"]
+        for executor in ("torch-eager", "torch-jit", "torch-graph", "torch-defaults"):
+            assert rows[executor]["result_validity"] == "VALID", rows[executor]
+            assert ", CUDA " in rows[executor]["library"]
+            if executor != "torch-defaults" or name != "conv2d_inference":
+                assert rows[executor]["precision"] == "fp32"
+                assert rows[executor]["rel_l2_error"] <= 5e-6
+        assert "CUDA graph" in rows["torch-graph"]["plan"]
+        if rows["torch-defaults"]["precision"] == "tf32":
+            assert bench["fastest_pytorch"] != "torch-defaults"
 
 
 def test_a_device_that_is_not_there(device):
