@@ -43,7 +43,7 @@ static const char help[] =
     "      --input NAME=FILE.npy        a parameter's data instead of made-up data\n"
     "      --seed N           of weights, inputs and the order of blocks (42)\n"
     "      --threads N        of every CPU executor (all usable cores)\n"
-    "      --precision P      fp32\n"
+    "      --precision P      of products: fp32, or tf32 on CUDA (fp32)\n"
     "      --cache STATE      warm, cold (evicted before each timed run) or both, which measures\n"
     "                         each program twice (warm)\n"
     "      --include-data-transfers   inputs to the device and outputs back, in each timed run\n"
@@ -79,6 +79,7 @@ struct options {
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
     const char *json, *csv, *md, *trace;
+    enum mb_precision precision;
     bool quiet, progress, profile;
     bool warm, cold, transfers;
     char *const *arguments;
@@ -257,8 +258,9 @@ static bool take_option(int option, char *value, struct options *o) {
         o->max_noise /= 100;
         return true;
     case OPT_PRECISION:
-        return strcmp(value, "fp32") == 0 ||
-               bad_value("precision", value, "not on a CPU; every executor there computes in fp32");
+        o->precision = strcmp(value, "tf32") == 0 ? MB_TF32 : MB_FP32;
+        return o->precision == MB_TF32 || strcmp(value, "fp32") == 0 ||
+               bad_value("precision", value, "no executor computes in it; use fp32 or tf32");
     default: return false;
     }
 }
@@ -639,11 +641,15 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     if (mb_machine_read(NULL, &machine, &err) != MB_OK)
         return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
     p->open.device_index = o->device_index;
-    p->open.precision = MB_FP32;
+    p->open.precision = MB_FP32; /* which every device can, so that it is the device that answers */
     if (!mb_isa_cap_from_environment(&p->open.isa_cap, &err))
         return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
     p->open.n_threads = o->threads ? (int)o->threads : default_threads(&machine);
     if ((status = choose_device(o, p)) >= 0) return status;
+    if (o->precision != MB_FP32 && strcmp(p->device, "cpu") == 0)
+        return mb_cli_error(MB_EXIT_USAGE, "run: --precision tf32: not on a CPU; every executor "
+                                           "there computes in fp32");
+    p->open.precision = o->precision;
     if ((status = choose_executors(o, p)) >= 0) return status;
     if ((status = open_targets(o, p)) >= 0) return status;
     if ((status = check_writable(o)) >= 0) return status;

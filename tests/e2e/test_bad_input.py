@@ -29,7 +29,8 @@ def test_unknown_command_and_option(bare):
     ("--samples", "99999999999999999999"), ("--warmup", "-1"), ("--seed", "x"),
     ("--threads", "0"), ("--timeout", "0"), ("--timeout", "nan"), ("--duration", "-2"),
     ("--max-noise", "0"), ("--batch", "1,0"), ("--batch", ""), ("--bind", "batch"),
-    ("--bind", "batch=0"), ("--bind", "=3"), ("--precision", "bf16"), ("--device", "tpu"),
+    ("--bind", "batch=0"), ("--bind", "=3"), ("--precision", "bf16"), ("--precision", "tf32"),
+    ("--device", "tpu"),
     ("--device", "cuda:x"), ("--executors", "mind,mind"), ("--executors", "onnx"),
     ("--executors", "reference"), ("--executors", ""),
 ])

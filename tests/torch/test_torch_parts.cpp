@@ -1,8 +1,12 @@
-// The bookkeeping of recorded work (host/torch/captured.cpp), with a recorder of closures in CUDA's
-// place: which buffers are recorded anew, which are replayed, and what a failure leaves behind.
+// Parts of the libtorch plugin that serve CUDA, without a device. The bookkeeping of recorded work
+// (host/torch/captured.cpp), with a recorder of closures in CUDA's place: which buffers are
+// recorded anew, which are replayed, and what a failure leaves behind. And libtorch's settings of
+// precision.
+#include "device.hpp"
 #include "runner.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 
 #include <csetjmp>
 #include <cstdarg>
@@ -156,13 +160,63 @@ void test_failures(void **) {
     }
 }
 
+mb_torch::graph calls_of(std::initializer_list<mb_torch::call_kind> kinds, enum mb_dtype dtype) {
+    mb_torch::graph g;
+    for (const mb_torch::call_kind kind : kinds) {
+        mb_torch::call c = {};
+        c.kind = kind;
+        c.live = true;
+        c.dtype = dtype;
+        g.calls.push_back(c);
+    }
+    return g;
+}
+
+void test_settings(void **) {
+    using at::Float32Backend;
+    using at::Float32Op;
+    using at::Float32Precision;
+    using mb_torch::call_kind;
+    at::Context &context = at::globalContext();
+    const at::Device cuda(at::kCUDA, 0), cpu(at::kCPU);
+    const auto setting = [&](Float32Op op) {
+        return context.float32Precision(Float32Backend::CUDA, op);
+    };
+    const mb_torch::graph both = calls_of({call_kind::addmm, call_kind::conv2d}, MB_F32);
+
+    // What torch-defaults leaves as it is. Products alone are not TF32, and no f64 ever is.
+    assert_true(setting(Float32Op::CONV) == Float32Precision::TF32);
+    assert_true(setting(Float32Op::MATMUL) != Float32Precision::TF32);
+    assert_false(context.benchmarkCuDNN());
+    assert_int_equal(mb_torch::effective_precision(cuda, calls_of({call_kind::matmul}, MB_F32)),
+                     MB_FP32);
+    assert_int_equal(mb_torch::effective_precision(cuda, calls_of({call_kind::conv2d}, MB_F64)),
+                     MB_FP32);
+
+    mb_torch::set_precision(cuda, MB_FP32);
+    assert_true(setting(Float32Op::CONV) == Float32Precision::IEEE);
+    assert_true(setting(Float32Op::MATMUL) == Float32Precision::IEEE);
+    assert_true(context.benchmarkCuDNN());
+    assert_int_equal(mb_torch::effective_precision(cuda, both), MB_FP32);
+    assert_true(mb_torch::math_mode(cuda).rfind("fp32, cuBLAS, cuDNN autotuned", 0) == 0);
+
+    mb_torch::set_precision(cuda, MB_TF32);
+    assert_true(setting(Float32Op::CONV) == Float32Precision::TF32);
+    assert_true(setting(Float32Op::MATMUL) == Float32Precision::TF32);
+
+    context.setFloat32Precision(Float32Backend::MKLDNN, Float32Op::CONV, Float32Precision::BF16);
+    assert_int_equal(mb_torch::effective_precision(cpu, both), MB_BF16);
+    mb_torch::set_precision(cpu, MB_FP32);
+    assert_int_equal(mb_torch::effective_precision(cpu, both), MB_FP32);
+    assert_true(setting(Float32Op::CONV) == Float32Precision::TF32); // each device's own
+}
+
 } // namespace
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(test_replays),
-        cmocka_unit_test(test_other_buffers),
-        cmocka_unit_test(test_many_buffers),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_replays),
+        cmocka_unit_test(test_other_buffers), cmocka_unit_test(test_many_buffers),
         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
