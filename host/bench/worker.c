@@ -211,6 +211,12 @@ static void put_script_config(struct mb_wire *wire, const struct mb_worker_confi
     free(ir);
 }
 
+static void note_script(const struct mb_worker *w, const char *name) {
+    char note[160];
+    snprintf(note, sizeof note, "phases of %s: its process is a script, which tells none", name);
+    mb_trace_log_mark(w->trace, MB_TRACE_NOTE, (int32_t)w->pid, note, "", 0);
+}
+
 static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
                                    struct mb_executor_result *result, struct mb_err *err) {
     size_t len;
@@ -266,10 +272,12 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     close(child_socket);
     close(pair[1]);
     child_socket = pair[1] = -1;
-    if (config->executor->kind == MB_SCRIPT)
+    if (config->executor->kind == MB_SCRIPT) {
         put_script_config(&w->wire, config);
-    else
+        note_script(w, config->executor->name);
+    } else {
         put_config(&w->wire, config);
+    }
     MB_TRY(ask(w, MB_MSG_PREPARE, deadline_ns, err));
     MB_TRY(get_prepared(w, arena, result, err));
     *out = w;

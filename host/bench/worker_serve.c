@@ -116,8 +116,10 @@ static enum mb_status run_once(struct server *s, struct mb_err *err) {
 
 /* A trace without the device's part is still worth its while: what is missing is a note in it. */
 static void note_failure(struct server *s, enum mb_status st, const struct mb_err *why) {
-    if (st != MB_OK)
-        mb_trace_log_mark(s->trace, MB_TRACE_NOTE, (int32_t)getpid(), why->text, "", 0);
+    char note[sizeof why->text + 32];
+    if (st == MB_OK) return;
+    snprintf(note, sizeof note, "GPU activity: %s", why->text);
+    mb_trace_log_mark(s->trace, MB_TRACE_NOTE, (int32_t)getpid(), note, "", 0);
 }
 
 static void record_activity(struct server *s) {

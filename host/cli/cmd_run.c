@@ -511,8 +511,7 @@ static void warn_of_notes(const struct mb_trace *trace) {
         for (size_t k = 0; k < i && !told; k++)
             told = trace->records[k].kind == MB_TRACE_NOTE &&
                    strcmp(trace->records[k].name, note->name) == 0;
-        if (!told)
-            fprintf(stderr, "Warn: the GPU's activity is not all in the trace: %s\n", note->name);
+        if (!told) fprintf(stderr, "Warn: the trace lacks %s\n", note->name);
     }
 }
 

@@ -17,7 +17,7 @@ enum mb_trace_kind {
     MB_TRACE_BEGIN,  /* a phase of it: name is its text, amount the runs it is opened for */
     MB_TRACE_END,    /* of the phase that is open */
     MB_TRACE_CLOSE,  /* the worker's end; the first one counts */
-    MB_TRACE_NOTE,   /* name says what is missing from the trace, and why */
+    MB_TRACE_NOTE,   /* name says what the trace lacks, and why */
     MB_TRACE_KERNEL, /* these three: device activity from begin_ns to end_ns */
     MB_TRACE_COPY,   /* detail says from where to where */
     MB_TRACE_FILL,

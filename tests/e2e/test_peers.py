@@ -65,6 +65,13 @@ def test_no_python(peers):
     assert row(peers, "mind")["result_validity"] == "VALID"
 
 
+def test_a_trace_says_that_scripts_tell_nothing(peers):
+    done = peers("run", "-d", "cpu", "--profile", "--trace", "out.json", "--executors",
+                 "mind,openvino", "tiny.mind", env={"MINDBENCH_PYTHON": sys.executable})
+    assert ("Warn: the trace lacks phases of openvino: its process is a script, which tells none"
+            in done.stderr.splitlines())
+
+
 @pytest.mark.skipif(not NUMPY, reason="NumPy is not installed")
 @pytest.mark.parametrize("text, status, why", [
     ("raise ModuleNotFoundError(\"No module named 'onnxruntime'\")",
