@@ -254,6 +254,10 @@ static enum mb_status measure_energy(struct race *r, struct racer *racer, struct
     const struct mb_block spin = {.purpose = MB_NVTX_MEASURE, .settle_ns = (int64_t)energy_ns};
     double ignored;
     if (!racer->worker) return MB_OK;
+    if (r->config->cold) {
+        e->energy_reason = "measured with warm caches only";
+        return MB_OK;
+    }
     if (!r->nvml) {
         e->energy_reason = r->bench->gpu_reason;
         return MB_OK;
@@ -284,7 +288,8 @@ static enum mb_status measure_all_energy(struct race *r, struct mb_err *err) {
     for (size_t i = 0; i < r->config->n_executors; i++) {
         struct racer *racer = &r->racers[i];
         struct mb_err why = {0};
-        if (r->nvml && (double)(r->config->deadline_ns - mb_clock_ns()) < needed_ns) {
+        if (r->nvml && !r->config->cold &&
+            (double)(r->config->deadline_ns - mb_clock_ns()) < needed_ns) {
             racer->result->energy_reason = "no time was left before --timeout";
             continue;
         }

@@ -179,7 +179,8 @@ def test_a_throttled_row_is_marked_and_kept(gpu, says, marked):
     row = rows(gpu)["mind"]
     assert row["throttled"] == marked
     assert row["result_validity"] == "VALID" and row["latency_p50_us"] > 0
-    assert (f"throttled: {marked}" in done.stdout) == (marked is not None)
+    assert ("throttled: " in done.stdout) == (marked is not None)
+    assert f"throttled: {marked}" in done.stdout or marked is None
     assert row["energy_per_run_mj"] is None
     assert row["energy_reason"] == "the energy counter moved by 0 mJ in 2 s; 1000 mJ is the least"
 
