@@ -6,8 +6,9 @@
  * as far off as that one may be tf32-jit   torch-jit does so, and torch-eager takes its time nomem
  * the device has no memory for the weights lost       the device is lost in the fifth run, and
  * every later call fails gate       no device time can be taken: the gate times out coldgate   the
- * same, with evicted caches only noevict    caches cannot be evicted Anything else: behaves. For
- * one executor alone: mind:hang.
+ * same, with evicted caches only noevict    caches cannot be evicted drag       a copy takes 3 ms,
+ * an eviction 20 ms, and the run after it 3 ms more Anything else: behaves. For one executor alone:
+ * mind:hang.
  *
  * On the device "cuda" it has a clock of its own, which only runs move: by FAKE_RUN_NS, and by
  * FAKE_COLD_NS more after an eviction. */
@@ -107,12 +108,14 @@ static void fake_free(struct mb_ctx *ctx, struct mb_buf *buf) {
 static enum mb_status fake_upload(struct mb_ctx *ctx, struct mb_buf *dst, const void *src,
                                   size_t bytes, struct mb_err *err) {
     memcpy(dst->data, src, bytes);
+    if (mode_is("drag")) usleep(3000);
     return check_device(ctx, err);
 }
 
 static enum mb_status fake_download(struct mb_ctx *ctx, void *dst, const struct mb_buf *src,
                                     size_t bytes, struct mb_err *err) {
     memcpy(dst, src->data, bytes);
+    if (mode_is("drag")) usleep(3000);
     return check_device(ctx, err);
 }
 
@@ -173,6 +176,7 @@ static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inpu
     ctx->n_runs++;
     if (is_lost(ctx)) return check_device(ctx, err);
     ctx->clock_ns += FAKE_RUN_NS + (ctx->evicted ? FAKE_COLD_NS : 0);
+    if (ctx->evicted && mode_is("drag")) usleep(3000);
     ctx->evicted = false;
     if (mode_is("hang") && ctx->n_runs >= 5)
         for (;;) pause();
@@ -196,6 +200,7 @@ static enum mb_status fake_sync(struct mb_ctx *ctx, struct mb_err *err) {
 
 static enum mb_status fake_evict(struct mb_ctx *ctx, struct mb_err *err) {
     ctx->evicted = true;
+    if (mode_is("drag")) usleep(20000);
     return check_device(ctx, err);
 }
 

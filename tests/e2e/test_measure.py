@@ -72,6 +72,21 @@ def test_transfers_are_in_the_name(fake):
         assert row["result_validity"] == "VALID"
 
 
+def test_what_lies_inside_a_sample(fake):
+    """By what takes long in the fake: the copies of one input and one output, an eviction, and the run
+    after it."""
+    found = {}
+    for options in (), ("--cache", "cold"), ("--include-data-transfers",):
+        done = fake("run", "-d", "cpu", *QUICK, "--executors", "torch-jit", *options, "tiny.mind",
+                    env={"MB_FAKE": "drag"})
+        assert done.returncode == 0, done.stderr
+        (bench,) = fake.result()["benchmarks"].values()
+        found[options] = min(bench["executors"]["torch-jit"]["samples_us"])
+    plain, cold, moved = found.values()
+    assert plain < 3000 <= cold < 20000
+    assert moved >= 6000
+
+
 # ---- device time ----
 
 def test_device_time_of_every_executor(gpu):
