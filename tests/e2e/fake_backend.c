@@ -1,14 +1,19 @@
 /* A plugin for tests: takes the place of libtorch's or CUDA's beside a copy of the program,
- * computes by the FP64 reference, and misbehaves as the environment variable MB_FAKE says: wrong
- * one element of every output is off by a thousandth of the largest lazy       only the first two
- * runs write the output hang       the fifth run never returns crash      the fifth run ends the
- * process by SIGSEGV refuse     probe says unsupported tf32       reports another precision, and is
- * as far off as that one may be tf32-jit   torch-jit does so, and torch-eager takes its time nomem
- * the device has no memory for the weights lost       the device is lost in the fifth run, and
- * every later call fails gate       no device time can be taken: the gate times out coldgate   the
- * same, with evicted caches only noevict    caches cannot be evicted drag       a copy takes 3 ms,
- * an eviction 20 ms, and the run after it 3 ms more Anything else: behaves. For one executor alone:
- * mind:hang.
+ * computes by the FP64 reference, and misbehaves as the environment variable MB_FAKE says:
+ *   wrong      one element of every output is off by a thousandth of the largest
+ *   lazy       only the first two runs write the output
+ *   hang       the fifth run never returns
+ *   crash      the fifth run ends the process by SIGSEGV
+ *   refuse     probe says unsupported
+ *   tf32       reports another precision, and is as far off as that one may be
+ *   tf32-jit   torch-jit does so, and torch-eager takes its time
+ *   nomem      the device has no memory for the weights
+ *   lost       the device is lost in the fifth run, and every later call fails
+ *   gate       no device time can be taken: the gate times out
+ *   coldgate   the same, with evicted caches only
+ *   noevict    caches cannot be evicted
+ *   drag       a copy takes 3 ms, an eviction 20 ms, and the run after it 3 ms more
+ * Anything else: behaves. For one executor alone: mind:hang.
  *
  * On the device "cuda" it has a clock of its own, which only runs move: by FAKE_RUN_NS, and by
  * FAKE_COLD_NS more after an eviction. */
