@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "diag.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -67,31 +69,11 @@ bool mb_cli_number(const char *text, double low, double high, double *out) {
     return true;
 }
 
-/* Levenshtein distance, cut off at names of ordinary length. */
-static size_t distance(const char *a, const char *b) {
-    enum { LONGEST = 63 };
-    size_t row[LONGEST + 1], n = strlen(a), m = strlen(b);
-    if (n > LONGEST || m > LONGEST) return LONGEST;
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
 const char *mb_cli_nearest(const char *text, const char *const *names, size_t n) {
     const char *nearest = NULL;
-    size_t best = strlen(text) / 3 + 1;
+    unsigned best = (unsigned)strlen(text) / 3 + 1;
     for (size_t i = 0; i < n; i++) {
-        size_t d = distance(text, names[i]);
+        const unsigned d = mb_edit_distance(text, strlen(text), names[i], strlen(names[i]), best);
         if (d <= best) {
             best = d;
             nearest = names[i];
