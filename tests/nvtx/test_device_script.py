@@ -16,7 +16,7 @@ STAGES = ["probe", "build", "doctor", "correctness", "ceilings", "benchmark", "c
           "tests", "sanitizer"]
 REAL = ["awk", "bash", "cat", "cp", "cut", "dirname", "env", "grep", "gzip", "head", "lscpu",
         "mkdir", "mktemp", "mv", "nproc", "rm", "sed", "sleep", "sort", "stat", "tail", "tee",
-        "timeout", "tr", "uname"]
+        "timeout", "tr", "uname", "xargs", "echo"]
 GPU_TOOLS = ["nvidia-smi", "ncu", "compute-sanitizer", "nvcc"]
 
 # Notes how it was called. FAKE holds words that say what goes wrong.
@@ -35,8 +35,9 @@ nvidia-smi)
 cmake) [[ $* == *BUILD_TESTING* ]] && is no-build && { echo "no compiler"; exit 2; }; exit 0 ;;
 ctest)
     is no-tests && { echo "No tests were found!!!"; exit 8; }
-    [[ $* == *e2e* ]] && is e2e-fails && exit 8
-    [[ $* != *e2e* ]] && is unit-fails && exit 8
+    [[ $* == *e2e* ]] && is e2e-fails && { echo "	  9 - e2e.cuda (Failed)"; exit 8; }
+    [[ $* != *e2e* ]] && is unit-fails && { echo "	  2 - unit.one (Failed)	unit
+	  3 - unit.two (Not Run)"; exit 8; }
     echo "1/1 Test #1: a ...***Skipped 0.00 sec" ;;
 ncu)
     is ncu-refuses && { echo "==ERROR== ERR_NVGPUCTRPERM: no permission"; exit 1; }
@@ -182,8 +183,8 @@ def test_no_gpu_answers(gpu):
     ("wrong-output", "correctness", "FAIL status 3: wrong output"),
     ("invalid", "benchmark", "FAIL status 3: "),
     ("ncu-app-fails", "counters", "FAIL status 3: ==ERROR== The application returned"),
-    ("unit-fails", "tests", "FAIL status 8: "),
-    ("e2e-fails", "tests", "FAIL status 8: "),
+    ("unit-fails", "tests", "FAIL status 8: did not pass: unit.one unit.two"),
+    ("e2e-fails", "tests", "FAIL status 8: did not pass: e2e.cuda"),
     ("no-tests", "tests", "FAIL status 8: "),
     ("racecheck-finds", "sanitizer", "FAIL status 1: found by: racecheck"),
     ("initcheck-hides", "sanitizer", "FAIL status 1: found by: initcheck"),
