@@ -1,5 +1,6 @@
 #include "backend_cpu.h"
 
+#include "ceilings_cpu.h"
 #include "cpu_isa.h"
 #include "evict_cpu.h"
 #include "exec.h"
@@ -13,6 +14,7 @@ enum { ALIGN = 64 };
 struct mb_ctx {
     struct mb_team *team;
     enum mb_isa isa;
+    const struct mb_cpu_kernel *only; /* NULL: any */
     const struct mb_program *program;
     struct mb_cpu_exec *exec;
     const void **inputs; /* room for the addresses of one launch */
@@ -39,8 +41,8 @@ static const struct {
 enum { N_EXECUTORS = sizeof executors / sizeof *executors };
 
 /* The instruction set that a configuration ends up with, or why there is none. */
-static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *isa,
-                              struct mb_err *err) {
+static enum mb_status resolve_isa(const struct mb_open_config *config, enum mb_isa *isa,
+                                  struct mb_err *err) {
     size_t i = 0;
     if (strcmp(config->device, "cpu") != 0)
         return mb_fail(err, MB_E_UNSUPPORTED, "cpu backend: no device %s", config->device);
@@ -66,19 +68,43 @@ static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *
     return MB_OK;
 }
 
+/* The one kernel that a configuration names, NULL where it names none. */
+static enum mb_status resolve_kernel(const struct mb_open_config *config, enum mb_isa isa,
+                                     const struct mb_cpu_kernel **only, struct mb_err *err) {
+    *only = NULL;
+    for (size_t i = 0; config->kernel && i < mb_cpu_n_kernels; i++)
+        if (strcmp(mb_cpu_kernels[i]->name, config->kernel) == 0) *only = mb_cpu_kernels[i];
+    if (config->kernel && !*only)
+        return mb_fail(err, MB_E_INVALID, "%s: no kernel is called %s; see mindbench list kernels",
+                       config->executor, config->kernel);
+    if (*only && (*only)->isa > isa)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: needs %s, and %s goes up to %s here",
+                       config->kernel, mb_isa_name((*only)->isa), config->executor,
+                       mb_isa_name(isa));
+    return MB_OK;
+}
+
+static enum mb_status resolve(const struct mb_open_config *config, enum mb_isa *isa,
+                              const struct mb_cpu_kernel **only, struct mb_err *err) {
+    const enum mb_status st = resolve_isa(config, isa, err);
+    return st == MB_OK ? resolve_kernel(config, *isa, only, err) : st;
+}
+
 static enum mb_status cpu_probe(const struct mb_open_config *config, struct mb_err *err) {
     enum mb_isa isa;
-    return resolve(config, &isa, err);
+    const struct mb_cpu_kernel *only;
+    return resolve(config, &isa, &only, err);
 }
 
 static enum mb_status cpu_open(const struct mb_open_config *config, struct mb_ctx **out,
                                struct mb_err *err) {
     enum mb_isa isa;
-    enum mb_status st = resolve(config, &isa, err);
+    const struct mb_cpu_kernel *only;
+    enum mb_status st = resolve(config, &isa, &only, err);
     if (st != MB_OK) return st;
     struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
     if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
-    *ctx = (struct mb_ctx){.isa = isa};
+    *ctx = (struct mb_ctx){.isa = isa, .only = only};
     st = mb_team_new(config->n_threads, &ctx->team, err);
     if (st == MB_OK)
         *out = ctx;
@@ -164,7 +190,7 @@ static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *prog
         st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory");
         goto out;
     }
-    MB_TRY(mb_cpu_exec_new(program, ctx->team, ctx->isa, &ctx->exec, err));
+    MB_TRY(mb_cpu_exec_new(program, ctx->team, ctx->isa, ctx->only, &ctx->exec, err));
 out:
     if (st != MB_OK) forget_program(ctx);
     return st;
@@ -202,6 +228,11 @@ out:
     return st;
 }
 
+static enum mb_status cpu_ceilings(struct mb_ctx *ctx, struct mb_ceilings *out,
+                                   struct mb_err *err) {
+    return mb_cpu_ceilings(ctx->team, ctx->isa, out, err);
+}
+
 static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                struct mb_err *err) {
     static const char *const math[] = {"fp32, sse2", "fp32, avx2+fma", "fp32, avx512"};
@@ -210,6 +241,7 @@ static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *ou
     out->precision = MB_FP32;
     snprintf(out->math_mode, sizeof out->math_mode, "%s", math[ctx->isa]);
     snprintf(out->library, sizeof out->library, "mindbench %s", MB_VERSION);
+    if (ctx->exec) out->tuning_ns = mb_cpu_exec_tuning_ns(ctx->exec);
     return MB_OK;
 }
 
@@ -236,6 +268,7 @@ const struct mb_backend *mb_backend_cpu(void) {
         .launch = cpu_launch,
         .sync = cpu_sync,
         .evict = cpu_evict,
+        .ceilings = cpu_ceilings,
         .info = cpu_info,
         .plan_text = cpu_plan_text,
     };

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Register state that the operating system saves: SSE and AVX; AVX-512 adds the mask registers and
  * the two halves of the ZMM file. */
@@ -38,6 +39,16 @@ enum mb_isa mb_cpu_isa(void) {
         state = KNOWN;
     }
     return isa;
+}
+
+void mb_cpu_name(char name[MB_CPU_NAME_SIZE]) {
+    uint32_t words[12] = {0};
+    for (uint32_t i = 0; i < 3; i++)
+        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                         &words[4 * i + 3]))
+            break;
+    memcpy(name, words, sizeof words);
+    name[MB_CPU_NAME_SIZE - 1] = '\0';
 }
 
 const char *mb_isa_name(enum mb_isa isa) {

@@ -1,8 +1,8 @@
 #include "exec.h"
 
+#include "choose_kernel.h"
 #include "cpu_isa.h"
 #include "generic.h"
-#include "kernel.h"
 #include "plan.h"
 
 #include <stdio.h>
@@ -30,6 +30,8 @@ struct phase_list {
 struct mb_cpu_exec {
     struct mb_team *team;
     enum mb_isa isa;
+    const struct mb_cpu_kernel *only;
+    struct mb_tuning *tuning; /* the plan has texts of its */
     struct mb_plan *plan;
     struct block persist, work;
     struct phase_list load, run;
@@ -46,21 +48,14 @@ struct mb_cpu_exec {
 
 static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
                              struct mb_kernel_choice *out, struct mb_err *err) {
-    (void)err;
     const struct mb_cpu_exec *exec = self;
-    *out = (struct mb_kernel_choice){0};
-    for (size_t i = 0; i < mb_cpu_n_kernels; i++) {
-        const struct mb_cpu_kernel *kernel = mb_cpu_kernels[i];
-        if (kernel->kind != kind || kernel->isa > exec->isa ||
-            !kernel->supports(desc, mb_team_size(exec->team)))
-            continue;
-        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, mb_team_size(exec->team)));
-    }
-    const struct mb_cpu_kernel *best = out->kernel;
-    if (!best) return MB_OK;
-    out->packed_bytes = best->packed_bytes(desc, mb_team_size(exec->team));
-    out->scratch_bytes = best->scratch_bytes(desc, mb_team_size(exec->team));
-    return MB_OK;
+    const struct mb_cpu_chooser chooser = {.kernels = mb_cpu_kernels,
+                                           .n_kernels = mb_cpu_n_kernels,
+                                           .only = exec->only,
+                                           .team = exec->team,
+                                           .isa = exec->isa,
+                                           .tuning = exec->tuning};
+    return mb_cpu_choose(&chooser, kind, desc, out, err);
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
@@ -249,15 +244,38 @@ static enum mb_status reserve(struct block *block, size_t bytes, struct mb_err *
     return MB_OK;
 }
 
+/* What measured times depend on apart from the step. */
+static enum mb_status open_tuning(struct mb_cpu_exec *exec, struct mb_err *err) {
+    char name[MB_CPU_NAME_SIZE], device[128];
+    mb_cpu_name(name);
+    snprintf(device, sizeof device, "cpu %s, %s, %d threads", name, mb_isa_name(exec->isa),
+             mb_team_size(exec->team));
+    return mb_tuning_open(device, NULL, &exec->tuning, err);
+}
+
+static enum mb_status check_used(const struct mb_cpu_exec *exec, struct mb_err *err) {
+    const struct mb_step_list *lists[] = {&exec->plan->load, &exec->plan->run};
+    if (!exec->only) return MB_OK;
+    for (int l = 0; l < 2; l++)
+        for (uint32_t i = 0; i < lists[l]->count; i++)
+            if (lists[l]->steps[i].choice.kernel) return MB_OK;
+    return mb_fail(err, MB_E_UNSUPPORTED, "%s: supports no step of the program on %d threads",
+                   exec->only->name, mb_team_size(exec->team));
+}
+
 enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team *team,
-                               enum mb_isa isa, struct mb_cpu_exec **out, struct mb_err *err) {
+                               enum mb_isa isa, const struct mb_cpu_kernel *only,
+                               struct mb_cpu_exec **out, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_cpu_exec *exec = mb_allocator.alloc(sizeof *exec);
     if (!exec) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
-    *exec = (struct mb_cpu_exec){.team = team, .isa = isa};
+    *exec = (struct mb_cpu_exec){.team = team, .isa = isa, .only = only};
     const struct mb_plan_device device = {
         .self = exec, .name = "cpu", .choose = choose, .has_operation = has_operation};
+    MB_TRY(open_tuning(exec, err));
     MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
+    MB_TRY(check_used(exec, err));
+    mb_tuning_save(exec->tuning);
     MB_TRY(make_phases(exec, err));
     MB_TRY(reserve(&exec->persist, exec->plan->persist_bytes, err));
     MB_TRY(reserve(&exec->work, exec->plan->work_bytes, err));
@@ -271,9 +289,14 @@ out:
 void mb_cpu_exec_free(struct mb_cpu_exec *exec) {
     if (!exec) return;
     mb_plan_free(exec->plan);
+    mb_tuning_close(exec->tuning);
     mb_allocator.release(exec->persist.memory);
     mb_allocator.release(exec->work.memory);
     mb_allocator.release(exec);
+}
+
+double mb_cpu_exec_tuning_ns(const struct mb_cpu_exec *exec) {
+    return mb_tuning_spent_ns(exec->tuning);
 }
 
 void mb_cpu_exec_text(const struct mb_cpu_exec *exec, char *buf, size_t size) {

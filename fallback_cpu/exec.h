@@ -8,14 +8,18 @@
 #define MB_EXEC_H
 
 #include "backend.h"
+#include "kernel.h"
 #include "threads.h"
 
 struct mb_cpu_exec;
 
-/* Uses kernels of instruction set `isa` and below. The program and the team outlive it, and the
- * program has passed mb_program_check. Reserves all memory that load and run need. */
+/* Uses kernels of instruction set `isa` and below, or `only` that kernel (NULL: any), and then
+ * fails with MB_E_UNSUPPORTED where it supports no step. Chooses by measurement, with the cache of
+ * tuning.h. The program and the team outlive it, and the program has passed mb_program_check.
+ * Reserves all memory that load and run need. */
 enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team *team,
-                               enum mb_isa isa, struct mb_cpu_exec **out, struct mb_err *err);
+                               enum mb_isa isa, const struct mb_cpu_kernel *only,
+                               struct mb_cpu_exec **out, struct mb_err *err);
 void mb_cpu_exec_free(struct mb_cpu_exec *exec); /* NULL is fine */
 
 /* weights[i]: host data of params[i], NULL for an input; borrowed until it returns. May be called
@@ -27,6 +31,9 @@ enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *wei
  * two overlap. Allocates nothing. MB_E_NUMERIC: an integer division by zero. */
 enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inputs,
                                void *const *outputs, struct mb_err *err);
+
+/* Time that mb_cpu_exec_new spent in measuring kernels. */
+double mb_cpu_exec_tuning_ns(const struct mb_cpu_exec *exec);
 
 /* Threads, instruction set, then the plan's own text. Always terminated, cut to `size`. */
 void mb_cpu_exec_text(const struct mb_cpu_exec *exec, char *buf, size_t size);

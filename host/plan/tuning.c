@@ -12,7 +12,7 @@
 enum { MAX_ROUNDS = 9, ID_BYTES = 20 };
 static const double far_estimate = 4; /* estimates are within a factor of 2 on machines seen */
 static const double clear_loser = 1.3;
-static const double usual_step_limit_ns = 60e6;
+static const double usual_step_limit_ns = 100e6;
 
 struct mb_tuning {
     struct mb_arena arena;

@@ -42,7 +42,7 @@ typedef enum mb_status (*mb_measure)(void *self, size_t candidate, double *ns, s
 struct mb_tuning_options {
     const char *folder;        /* of the file, in place of the user's; created */
     int64_t (*clock_ns)(void); /* monotonic */
-    double step_limit_ns;      /* time that one step may take: 60 ms */
+    double step_limit_ns;      /* time that one step may take: 100 ms */
 };
 
 /* device: what times depend on apart from the step: the device's name, instruction set or compute

@@ -59,25 +59,34 @@ static char *read_sound(const char *path) {
     return NULL;
 }
 
-static struct mb_tuning_entry **place_of(struct mb_tuning_cache *cache, const char *key) {
-    struct mb_tuning_entry **at = &cache->first;
-    while (*at && strcmp((*at)->key, key) != 0) at = &(*at)->next;
-    return at;
+static struct mb_tuning_entry *entry_of(const struct mb_tuning_cache *cache, const char *key) {
+    struct mb_tuning_entry *entry = cache->first;
+    while (entry && strcmp(entry->key, key) != 0) entry = entry->next;
+    return entry;
 }
 
-/* What memory is lacking for is measured again another time. */
-static void put(struct mb_tuning_cache *cache, const char *key, const char *value, bool is_new) {
-    struct mb_tuning_entry *entry = mb_arena_alloc(cache->arena, sizeof *entry), **at;
+/* Without looking for an entry of the same key. What memory is lacking for is measured again
+ * another time. */
+static void append(struct mb_tuning_cache *cache, const char *key, const char *value, bool is_new) {
+    struct mb_tuning_entry *entry = mb_arena_alloc(cache->arena, sizeof *entry);
     if (!entry || !key || !value) return;
-    at = place_of(cache, key);
-    if (*at) {
-        *at = (*at)->next;
-        cache->count--;
-    }
-    while (*at) at = &(*at)->next;
     *entry = (struct mb_tuning_entry){.key = key, .value = value, .is_new = is_new};
-    *at = entry;
+    if (cache->last)
+        cache->last->next = entry;
+    else
+        cache->first = entry;
+    cache->last = entry;
     cache->count++;
+}
+
+static void put(struct mb_tuning_cache *cache, const char *key, const char *value, bool is_new) {
+    struct mb_tuning_entry *entry = entry_of(cache, key);
+    if (!entry) {
+        append(cache, key, value, is_new);
+        return;
+    }
+    entry->value = value;
+    entry->is_new = is_new;
 }
 
 static const char *path_of(const struct mb_tuning_cache *cache) {
@@ -91,14 +100,14 @@ void mb_tuning_cache_load(struct mb_tuning_cache *cache) {
     for (char *line = text + sizeof header - 1, *end; (end = strchr(line, '\n')); line = end + 1) {
         char *tab = memchr(line, '\t', (size_t)(end - line));
         if (!tab) continue;
-        put(cache, mb_arena_strndup(cache->arena, line, (size_t)(tab - line)),
-            mb_arena_strndup(cache->arena, tab + 1, (size_t)(end - tab - 1)), false);
+        append(cache, mb_arena_strndup(cache->arena, line, (size_t)(tab - line)),
+               mb_arena_strndup(cache->arena, tab + 1, (size_t)(end - tab - 1)), false);
     }
     free(text);
 }
 
-const char *mb_tuning_cache_find(struct mb_tuning_cache *cache, const char *key) {
-    const struct mb_tuning_entry *entry = *place_of(cache, key);
+const char *mb_tuning_cache_find(const struct mb_tuning_cache *cache, const char *key) {
+    const struct mb_tuning_entry *entry = entry_of(cache, key);
     return entry ? entry->value : NULL;
 }
 

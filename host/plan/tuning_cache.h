@@ -19,9 +19,9 @@ struct mb_tuning_entry {
 };
 
 struct mb_tuning_cache {
-    struct mb_arena *arena;        /* of the entries; borrowed */
-    const char *folder;            /* NULL: remembers in memory only */
-    struct mb_tuning_entry *first; /* oldest first; keys differ */
+    struct mb_arena *arena;               /* of the entries; borrowed */
+    const char *folder;                   /* NULL: remembers in memory only */
+    struct mb_tuning_entry *first, *last; /* oldest first; keys differ */
     uint32_t count;
 };
 
@@ -31,7 +31,7 @@ const char *mb_tuning_cache_folder(struct mb_arena *arena);
 /* Reads the file, if there is a sound one. */
 void mb_tuning_cache_load(struct mb_tuning_cache *cache);
 
-const char *mb_tuning_cache_find(struct mb_tuning_cache *cache, const char *key);
+const char *mb_tuning_cache_find(const struct mb_tuning_cache *cache, const char *key);
 
 /* key and value live in the arena. */
 void mb_tuning_cache_put(struct mb_tuning_cache *cache, const char *key, const char *value);

@@ -55,7 +55,8 @@ static const union mb_step_desc desc = {
     .matmul = {.batch = 1, .m = 3, .n = 4, .k = 5, .has_bias = true}};
 
 static char folder[64];
-static struct mb_tuning_options options = {.folder = folder, .clock_ns = paper_clock};
+static struct mb_tuning_options options = {
+    .folder = folder, .clock_ns = paper_clock, .step_limit_ns = 60e6};
 
 static struct mb_tuning *open_for(const char *device) {
     struct mb_tuning *tuning = NULL;
@@ -314,7 +315,8 @@ static void no_place_to_write(void **state) {
     static const char *const places[] = {"/dev/null/x", "/proc/none"};
     set_bench(500, 800, 400, 700, 1);
     for (size_t i = 0; i < 2; i++) {
-        const struct mb_tuning_options there = {.folder = places[i], .clock_ns = paper_clock};
+        const struct mb_tuning_options there = {
+            .folder = places[i], .clock_ns = paper_clock, .step_limit_ns = 60e6};
         struct mb_tuning *tuning = NULL;
         assert_int_equal(mb_tuning_open("paper", &there, &tuning, NULL), MB_OK);
         assert_string_equal(choose(tuning).name, "kernel_c");
