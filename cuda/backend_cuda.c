@@ -12,6 +12,9 @@ enum { LEAST_CC = 75 }; /* of the architectures that CUDA 13 can compile for */
 
 struct mb_ctx {
     struct mb_gpu *gpu;
+    struct mb_vendor *vendor; /* NULL: only kernels of ours */
+    struct mb_cuda_rows rows;
+    char only[64]; /* rows.only's text */
     const struct mb_program *program;
     struct mb_cuda_exec *exec;
     void **buffers; /* room for the addresses of one launch: inputs, then outputs */
@@ -28,34 +31,54 @@ struct mb_buf {
 
 /* ---- what can be run here ---- */
 
-static enum mb_status cuda_probe(const struct mb_open_config *config, struct mb_err *err) {
-    int cc;
-    if (strcmp(config->device, "cuda") != 0)
-        return mb_fail(err, MB_E_UNSUPPORTED, "cuda backend: no device %s", config->device);
-    if (strcmp(config->executor, "mind") != 0 && strcmp(config->executor, "mind-kernels") != 0)
-        return mb_fail(err, MB_E_INVALID, "cuda backend: no executor %s", config->executor);
-    if (config->precision != MB_FP32)
-        return mb_fail(err, MB_E_UNSUPPORTED, "%s: computes in fp32 only", config->executor);
-    enum mb_status st = mb_gpu_probe(config->device_index, &cc, err);
-    if (st == MB_OK && cc < LEAST_CC)
-        return mb_fail(err, MB_E_UNSUPPORTED,
-                       "cuda:%d has compute capability %d.%d; 7.5 is the least",
-                       config->device_index, cc / 10, cc % 10);
-    return st;
+static const struct executor {
+    const char *name;
+    bool own, vendor; /* rows */
+} executors[] = {{"mind", true, true}, {"mind-kernels", true, false}, {"mind-vendor", false, true}};
+
+static const struct executor *find_executor(const char *name) {
+    for (size_t i = 0; i < sizeof executors / sizeof *executors; i++)
+        if (strcmp(executors[i].name, name) == 0) return &executors[i];
+    return NULL;
 }
 
-static enum mb_status cuda_open(const struct mb_open_config *config, struct mb_ctx **out,
-                                struct mb_err *err) {
-    enum mb_status st = cuda_probe(config, err);
-    if (st != MB_OK) return st;
-    struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
-    if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
-    *ctx = (struct mb_ctx){0};
-    st = mb_gpu_open(config->device_index, &ctx->gpu, err);
-    if (st == MB_OK)
-        *out = ctx;
-    else
-        mb_allocator.release(ctx);
+static bool is_row(const char *name) {
+    for (size_t i = 0; i < mb_cuda_n_kernels; i++)
+        if (strcmp(mb_cuda_kernels[i]->name, name) == 0) return true;
+    for (size_t i = 0; i < mb_vendor_n_kernels; i++)
+        if (strcmp(mb_vendor_kernels[i]->name, name) == 0) return true;
+    return false;
+}
+
+/* TF32 is for the libraries' tensor cores: kernels of ours compute in fp32. */
+static enum mb_status check_precision(const struct executor *executor, enum mb_precision precision,
+                                      struct mb_err *err) {
+    if (precision == MB_FP32 || (precision == MB_TF32 && executor->vendor)) return MB_OK;
+    if (precision == MB_TF32)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s: computes in fp32 only; mind-vendor has tf32",
+                       executor->name);
+    return mb_fail(err, MB_E_UNSUPPORTED, "%s: values are stored in fp32; use fp32%s",
+                   executor->name, executor->vendor ? " or tf32" : "");
+}
+
+static enum mb_status cuda_probe(const struct mb_open_config *config, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    int cc;
+    const struct executor *executor = find_executor(config->executor);
+    if (strcmp(config->device, "cuda") != 0)
+        return mb_fail(err, MB_E_UNSUPPORTED, "cuda backend: no device %s", config->device);
+    if (!executor)
+        return mb_fail(err, MB_E_INVALID, "cuda backend: no executor %s", config->executor);
+    if (config->kernel && !is_row(config->kernel))
+        return mb_fail(err, MB_E_INVALID, "cuda backend: no kernel %s in cuda/kernels.def",
+                       config->kernel);
+    MB_TRY(check_precision(executor, config->precision, err));
+    MB_TRY(mb_gpu_probe(config->device_index, &cc, err));
+    if (cc < LEAST_CC)
+        st =
+            mb_fail(err, MB_E_UNSUPPORTED, "cuda:%d has compute capability %d.%d; 7.5 is the least",
+                    config->device_index, cc / 10, cc % 10);
+out:
     return st;
 }
 
@@ -71,8 +94,45 @@ static void cuda_close(struct mb_ctx *ctx) {
     forget_program(ctx);
     mb_gpu_timer_free(ctx->timer);
     mb_gpu_free(ctx->evictor);
+    mb_vendor_close(ctx->vendor);
     mb_gpu_close(ctx->gpu);
     mb_allocator.release(ctx);
+}
+
+/* A missing library is an error only where nothing is left to compute with. */
+static enum mb_status open_vendor(struct mb_ctx *ctx, const struct mb_open_config *config,
+                                  struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    MB_TRY(mb_vendor_open(ctx->gpu->stream, config->precision, &ctx->vendor, err));
+    const struct mb_vendor *v = ctx->vendor;
+    if (!ctx->rows.own && !mb_vendor_has(v, MB_CUBLASLT) && !mb_vendor_has(v, MB_CUDNN))
+        st =
+            mb_fail(err, MB_E_UNSUPPORTED, "%s: neither library is there: %s; %s", config->executor,
+                    v->library[MB_CUBLASLT].missing.text, v->library[MB_CUDNN].missing.text);
+    ctx->rows.vendor = ctx->vendor;
+out:
+    return st;
+}
+
+static enum mb_status cuda_open(const struct mb_open_config *config, struct mb_ctx **out,
+                                struct mb_err *err) {
+    enum mb_status st = cuda_probe(config, err);
+    if (st != MB_OK) return st;
+    const struct executor *executor = find_executor(config->executor);
+    struct mb_ctx *ctx = mb_allocator.alloc(sizeof *ctx);
+    if (!ctx) return mb_fail(err, MB_E_NOMEM, "%s: out of memory", config->executor);
+    *ctx = (struct mb_ctx){.rows.own = executor->own && config->precision == MB_FP32};
+    if (config->kernel) {
+        snprintf(ctx->only, sizeof ctx->only, "%s", config->kernel);
+        ctx->rows.only = ctx->only;
+    }
+    MB_TRY(mb_gpu_open(config->device_index, &ctx->gpu, err));
+    if (executor->vendor) MB_TRY(open_vendor(ctx, config, err));
+    *out = ctx;
+    return MB_OK;
+out:
+    cuda_close(ctx);
+    return st;
 }
 
 /* ---- buffers ---- */
@@ -128,7 +188,7 @@ static enum mb_status cuda_plan(struct mb_ctx *ctx, const struct mb_program *pro
     ctx->buffers =
         mb_allocator.alloc(((size_t)ctx->n_inputs + program->n_outputs + 1) * sizeof *ctx->buffers);
     if (!ctx->buffers) return mb_fail(err, MB_E_NOMEM, "cuda: out of memory");
-    st = mb_cuda_exec_new(program, ctx->gpu, &ctx->exec, err);
+    st = mb_cuda_exec_new(program, ctx->gpu, &ctx->rows, &ctx->exec, err);
     if (st != MB_OK) forget_program(ctx);
     return st;
 }
@@ -228,17 +288,34 @@ static enum mb_status cuda_ceilings(struct mb_ctx *ctx, struct mb_ceilings *out,
     return mb_cuda_ceilings(ctx->gpu, out, err);
 }
 
+/* Libraries that compute some step, after those that every plan needs. */
+static void name_libraries(const struct mb_ctx *ctx, const struct mb_kernel_choices *choices,
+                           char *buf, size_t size) {
+    for (int i = 0; i < MB_N_VENDOR_LIBRARIES; i++) {
+        const size_t used = strlen(buf);
+        if (!choices->uses_vendor[i]) continue;
+        const int version = ctx->vendor->library[i].version;
+        snprintf(buf + used, size - used, ", %s %d.%d.%d", ctx->vendor->library[i].name,
+                 version / 10000, version / 100 % 100, version % 100);
+    }
+}
+
 static enum mb_status cuda_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                 struct mb_err *err) {
     const struct mb_gpu_info *info = &ctx->gpu->info;
     const int runtime = info->runtime_version, driver = info->driver_version;
+    struct mb_kernel_choices choices = {0};
     (void)err;
+    if (ctx->exec) choices = mb_cuda_exec_choices(ctx->exec);
     memset(out, 0, sizeof *out);
-    out->precision = MB_FP32;
+    out->precision = choices.uses_tf32 ? MB_TF32 : MB_FP32;
     snprintf(out->device_uuid, sizeof out->device_uuid, "%s", info->uuid);
-    snprintf(out->math_mode, sizeof out->math_mode, "fp32, CUDA cores, sm_%d", info->cc);
+    out->tuning_ns = choices.spent_ns;
+    snprintf(out->math_mode, sizeof out->math_mode, "%s, sm_%d",
+             choices.uses_tf32 ? "tf32, tensor cores" : "fp32, CUDA cores", info->cc);
     snprintf(out->library, sizeof out->library, "mindbench %s, CUDA %d.%d, driver for CUDA %d.%d",
              MB_VERSION, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    name_libraries(ctx, &choices, out->library, sizeof out->library);
     return MB_OK;
 }
 

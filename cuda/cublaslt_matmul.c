@@ -17,6 +17,7 @@ struct mb_vendor_step {
     uint32_t n_ways, way;
     struct {
         cublasLtMatmulAlgo_t algorithm;
+        uint32_t rank; /* in the library's list, best expected first */
         size_t workspace;
         bool is_tf32;
     } ways[MAX_WAYS];
@@ -162,6 +163,7 @@ static enum mb_status find_ways(struct mb_vendor_step *step, struct mb_err *err)
             !fits_precision(step, &found[i].algo, &is_tf32))
             continue;
         step->ways[step->n_ways].algorithm = found[i].algo;
+        step->ways[step->n_ways].rank = (uint32_t)i;
         step->ways[step->n_ways].workspace = found[i].workspaceSize;
         step->ways[step->n_ways++].is_tf32 = is_tf32;
     }
@@ -198,8 +200,7 @@ out:
 }
 
 static void way_name(const struct mb_vendor_step *step, uint32_t way, char *buf, size_t size) {
-    (void)step;
-    snprintf(buf, size, "%u", way);
+    snprintf(buf, size, "%u", step->ways[way].rank);
 }
 
 /* ---- packed weights: w as it is, then the bias ---- */

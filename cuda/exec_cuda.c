@@ -1,8 +1,6 @@
 #include "exec_cuda.h"
 
-#include "cuda_kernel.h"
 #include "gpu_graphs.h"
-#include "plan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 struct mb_cuda_exec {
     struct mb_gpu *gpu;
     struct mb_gpu_properties properties;
+    struct mb_kernel_chooser *chooser;
     struct mb_plan *plan;
     struct mb_gpu_graphs *graphs;
     void *persist, *work, *constants; /* device memory */
@@ -23,25 +22,6 @@ struct mb_cuda_exec {
     char *weights; /* load's temporary block */
     void *const *buffers;
 };
-
-/* ---- what the planner asks ---- */
-
-static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
-                             struct mb_kernel_choice *out, struct mb_err *err) {
-    (void)err;
-    const struct mb_gpu_properties *gpu = &((const struct mb_cuda_exec *)self)->properties;
-    *out = (struct mb_kernel_choice){0};
-    for (size_t i = 0; i < mb_cuda_n_kernels; i++) {
-        const struct mb_cuda_kernel *kernel = mb_cuda_kernels[i];
-        if (kernel->kind != kind || !kernel->supports(desc, gpu)) continue;
-        mb_kernel_offer(out, kernel, kernel->name, kernel->cost(desc, gpu));
-    }
-    const struct mb_cuda_kernel *best = out->kernel;
-    if (!best) return MB_OK;
-    out->packed_bytes = best->packed_bytes(desc, gpu);
-    out->scratch_bytes = best->scratch_bytes(desc, gpu);
-    return MB_OK;
-}
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
     (void)self;
@@ -71,32 +51,34 @@ static void *packed_address(const struct mb_cuda_exec *exec, const struct mb_ste
 
 /* ---- steps ---- */
 
-static cudaError_t pack(const struct mb_cuda_exec *exec, const struct mb_step *step) {
-    const struct mb_cuda_kernel *kernel = step->choice.kernel;
-    return kernel->pack(&step->desc, &exec->properties, address(exec, step->w),
-                        step->bias == MB_NO_NODE ? NULL : address(exec, step->bias),
-                        packed_address(exec, step), exec->gpu->stream);
+static enum mb_status pack(const struct mb_cuda_exec *exec, const struct mb_step *step,
+                           struct mb_err *err) {
+    return mb_step_kernel_pack(step->choice.kernel, address(exec, step->w),
+                               step->bias == MB_NO_NODE ? NULL : address(exec, step->bias),
+                               packed_address(exec, step), err);
 }
 
-static cudaError_t enqueue_kernel(const struct mb_cuda_exec *exec, const struct mb_step *step) {
-    const struct mb_cuda_kernel *kernel = step->choice.kernel;
+static enum mb_status enqueue_kernel(const struct mb_cuda_exec *exec, const struct mb_step *step,
+                                     struct mb_err *err) {
     const struct mb_cuda_args args = {.x = address(exec, step->x),
                                       .packed = packed_address(exec, step),
                                       .y = address(exec, step->node),
                                       .scratch = (char *)exec->work + step->scratch_offset,
                                       .packed_in_run = step->packs_in_run};
-    const cudaError_t error = step->packs_in_run ? pack(exec, step) : cudaSuccess;
-    if (error != cudaSuccess) return error;
-    return kernel->launch(&step->desc, &exec->properties, &args, exec->gpu->stream);
+    enum mb_status st = step->packs_in_run ? pack(exec, step, err) : MB_OK;
+    return st == MB_OK ? mb_step_kernel_launch(step->choice.kernel, &args, err) : st;
 }
 
-static cudaError_t enqueue_copy(const struct mb_cuda_exec *exec, const struct mb_step *step) {
-    return cudaMemcpyAsync(exec->buffers[exec->n_inputs + step->output], address(exec, step->x),
-                           exec->plan->values[step->x].bytes, cudaMemcpyDeviceToDevice,
-                           exec->gpu->stream);
+static enum mb_status enqueue_copy(const struct mb_cuda_exec *exec, const struct mb_step *step,
+                                   struct mb_err *err) {
+    return mb_gpu_check(cudaMemcpyAsync(exec->buffers[exec->n_inputs + step->output],
+                                        address(exec, step->x), exec->plan->values[step->x].bytes,
+                                        cudaMemcpyDeviceToDevice, exec->gpu->stream),
+                        "copy", err);
 }
 
-static cudaError_t enqueue_operation(const struct mb_cuda_exec *exec, const struct mb_step *step) {
+static enum mb_status enqueue_operation(const struct mb_cuda_exec *exec, const struct mb_step *step,
+                                        struct mb_err *err) {
     struct mb_cuda_operation_args args = {.node = &exec->plan->program->nodes[step->node],
                                           .y = address(exec, step->node)};
     const uint32_t operands[2] = {step->x, step->w};
@@ -104,12 +86,13 @@ static cudaError_t enqueue_operation(const struct mb_cuda_exec *exec, const stru
         args.types[k] = &exec->plan->program->nodes[operands[k]].type;
         args.operands[k] = address(exec, operands[k]);
     }
-    return mb_cuda_operation(&args, exec->gpu->stream);
+    return mb_gpu_check(mb_cuda_operation(&args, exec->gpu->stream), "launch", err);
 }
 
-static cudaError_t enqueue_step(const struct mb_cuda_exec *exec, const struct mb_step *step) {
-    if (step->choice.kernel) return enqueue_kernel(exec, step);
-    return step->is_copy ? enqueue_copy(exec, step) : enqueue_operation(exec, step);
+static enum mb_status enqueue_step(const struct mb_cuda_exec *exec, const struct mb_step *step,
+                                   struct mb_err *err) {
+    if (step->choice.kernel) return enqueue_kernel(exec, step, err);
+    return step->is_copy ? enqueue_copy(exec, step, err) : enqueue_operation(exec, step, err);
 }
 
 static const char *step_name(const struct mb_cuda_exec *exec, const struct mb_step *step) {
@@ -119,11 +102,12 @@ static const char *step_name(const struct mb_cuda_exec *exec, const struct mb_st
 
 static enum mb_status enqueue_list(const struct mb_cuda_exec *exec, const struct mb_step_list *list,
                                    const char *title, struct mb_err *err) {
+    struct mb_err why;
     for (uint32_t i = 0; i < list->count; i++) {
-        const cudaError_t error = enqueue_step(exec, &list->steps[i]);
-        if (error != cudaSuccess)
-            return mb_gpu_fail(err, error, "cuda: %s %u, %s", title, i,
-                               step_name(exec, &list->steps[i]));
+        enum mb_status st = enqueue_step(exec, &list->steps[i], &why);
+        if (st != MB_OK)
+            return mb_fail(err, st, "cuda: %s %u, %s: %s", title, i,
+                           step_name(exec, &list->steps[i]), why.text);
     }
     return MB_OK;
 }
@@ -156,9 +140,11 @@ static enum mb_status pack_all(const struct mb_cuda_exec *exec, struct mb_err *e
     for (uint32_t i = 0; i < exec->plan->run.count; i++) {
         const struct mb_step *step = &exec->plan->run.steps[i];
         if (!step->choice.kernel || step->packs_in_run) continue;
-        const cudaError_t error = pack(exec, step);
-        if (error != cudaSuccess)
-            return mb_gpu_fail(err, error, "cuda: weights of step %u, %s", i, step->choice.name);
+        struct mb_err why;
+        enum mb_status st = pack(exec, step, &why);
+        if (st != MB_OK)
+            return mb_fail(err, st, "cuda: weights of step %u, %s: %s", i, step->choice.name,
+                           why.text);
     }
     return MB_OK;
 }
@@ -243,16 +229,33 @@ static uint32_t count_inputs(const struct mb_program *program) {
     return n;
 }
 
+/* Chooses the kernels; `only` was asked for by name, and a plan without it would be no answer. */
+static enum mb_status make_plan(struct mb_cuda_exec *exec, const struct mb_program *program,
+                                const struct mb_cuda_rows *rows, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    MB_TRY(mb_kernel_chooser_new(exec->gpu, &exec->properties, rows, &exec->chooser, err));
+    const struct mb_plan_device device = {.self = exec->chooser,
+                                          .name = "cuda",
+                                          .choose = mb_kernel_chooser_choose,
+                                          .has_operation = has_operation};
+    MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
+    mb_kernel_chooser_save(exec->chooser);
+    if (rows->only && mb_kernel_chooser_choices(exec->chooser).n_steps == 0)
+        st =
+            mb_fail(err, MB_E_UNSUPPORTED, "cuda: %s supports no step of this program", rows->only);
+out:
+    return st;
+}
+
 enum mb_status mb_cuda_exec_new(const struct mb_program *program, struct mb_gpu *gpu,
-                                struct mb_cuda_exec **out, struct mb_err *err) {
+                                const struct mb_cuda_rows *rows, struct mb_cuda_exec **out,
+                                struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_cuda_exec *exec = mb_allocator.alloc(sizeof *exec);
     if (!exec) return mb_fail(err, MB_E_NOMEM, "cuda: out of memory for a plan");
     *exec = (struct mb_cuda_exec){
         .gpu = gpu, .properties = properties_of(&gpu->info), .n_inputs = count_inputs(program)};
-    const struct mb_plan_device device = {
-        .self = exec, .name = "cuda", .choose = choose, .has_operation = has_operation};
-    MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
+    MB_TRY(make_plan(exec, program, rows, err));
     exec->offsets = mb_arena_calloc(&exec->plan->arena, program->n_nodes, sizeof *exec->offsets);
     if (!exec->offsets) {
         st = mb_fail(err, MB_E_NOMEM, "cuda: out of memory for a plan of %u nodes",
@@ -280,7 +283,12 @@ void mb_cuda_exec_free(struct mb_cuda_exec *exec) {
     mb_gpu_free(exec->work);
     mb_gpu_free(exec->constants);
     mb_plan_free(exec->plan);
+    mb_kernel_chooser_free(exec->chooser);
     mb_allocator.release(exec);
+}
+
+struct mb_kernel_choices mb_cuda_exec_choices(const struct mb_cuda_exec *exec) {
+    return mb_kernel_chooser_choices(exec->chooser);
 }
 
 void mb_cuda_exec_text(const struct mb_cuda_exec *exec, char *buf, size_t size) {
@@ -292,6 +300,8 @@ void mb_cuda_exec_text(const struct mb_cuda_exec *exec, char *buf, size_t size) 
              info->l2_bytes >> 20, exec->properties.memory_gbps);
     used = strlen(buf);
     mb_gpu_graphs_text(exec->graphs, buf + used, size - used);
-    used = strlen(buf);
+    used += strlen(buf + used);
+    mb_kernel_chooser_text(exec->chooser, buf + used, size - used);
+    used += strlen(buf + used);
     mb_plan_text(exec->plan, buf + used, size - used);
 }

@@ -2,21 +2,24 @@
  *
  *     mb_cuda_exec_new -> mb_cuda_exec_load -> mb_cuda_exec_run... -> mb_cuda_exec_free
  *
- * A step is a kernel of kernels.def or one operation of kernels/operations_*.cu; all are enqueued
- * on the device's one stream. Integer division by zero gives 0: nothing on the device can refuse a
- * run that is already on its way. */
+ * A step is a row of kernels.def (choose_kernel.h) or one operation of kernels/operations_*.cu; all
+ * are enqueued on the device's one stream. Integer division by zero gives 0: nothing on the device
+ * can refuse a run that is already on its way. */
 #ifndef MB_EXEC_CUDA_H
 #define MB_EXEC_CUDA_H
 
+#include "choose_kernel.h"
 #include "gpu.h"
 #include "program.h"
 
 struct mb_cuda_exec;
 
-/* The program outlives it and has passed mb_program_check; so does the device, which it borrows.
- * Reserves all memory that runs need and uploads the program's constants. */
+/* The program outlives it and has passed mb_program_check; so do the device and what `rows` points
+ * to, which it borrows. Chooses kernels, by measurement where it is not known already, reserves all
+ * memory that runs need and uploads the program's constants. */
 enum mb_status mb_cuda_exec_new(const struct mb_program *program, struct mb_gpu *gpu,
-                                struct mb_cuda_exec **out, struct mb_err *err);
+                                const struct mb_cuda_rows *rows, struct mb_cuda_exec **out,
+                                struct mb_err *err);
 void mb_cuda_exec_free(struct mb_cuda_exec *exec); /* waits; NULL is fine */
 
 /* weights[i]: host data of params[i], NULL for an input; borrowed until it returns. Waits until all
@@ -28,6 +31,8 @@ enum mb_status mb_cuda_exec_load(struct mb_cuda_exec *exec, const void *const *w
  * program's outputs; no two overlap. Allocates nothing after the first run with these buffers. */
 enum mb_status mb_cuda_exec_run(struct mb_cuda_exec *exec, void *const *buffers,
                                 struct mb_err *err);
+
+struct mb_kernel_choices mb_cuda_exec_choices(const struct mb_cuda_exec *exec);
 
 /* The device, how runs are launched, then the plan's own text. Always terminated, cut to `size`. */
 void mb_cuda_exec_text(const struct mb_cuda_exec *exec, char *buf, size_t size);

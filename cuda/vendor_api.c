@@ -17,12 +17,10 @@ struct symbol {
 static enum mb_status open_api(const char *soname, const struct symbol *symbols, size_t n_symbols,
                                void *table, struct mb_err *err) {
     void *library = dlopen(soname, RTLD_LAZY | RTLD_LOCAL);
-    if (!library) return mb_fail(err, MB_E_UNSUPPORTED, "%s: %s", soname, dlerror());
+    if (!library) return mb_fail(err, MB_E_UNSUPPORTED, "%s", dlerror());
     for (size_t i = 0; i < n_symbols; i++) {
         void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol)
-            return mb_fail(err, MB_E_UNSUPPORTED, "%s has no %s: %s", soname, symbols[i].name,
-                           dlerror());
+        if (!symbol) return mb_fail(err, MB_E_UNSUPPORTED, "%s", dlerror());
         memcpy((char *)table + symbols[i].offset, &symbol, sizeof symbol);
     }
     return MB_OK;

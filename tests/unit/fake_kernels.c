@@ -31,6 +31,7 @@ struct kernel_work {
     const float *w, *bias;
     void *packed;
     struct mb_kernel_args args;
+    double ns; /* on the device's clock */
 };
 static void run_pack(const void *args) {
     const struct kernel_work *work = args;
@@ -40,8 +41,8 @@ static void run_pack(const void *args) {
 static void run_kernel(const void *args) {
     const struct kernel_work *work = args;
     work->kernel->run(&work->desc, &work->args, &alone);
+    fake_cuda.clock_ns += work->ns;
     fake_cuda.n_run++;
-    fake_cuda.clock_ns += 500;
     fake_cuda_note('k');
 }
 
@@ -55,12 +56,13 @@ static cudaError_t enqueue_pack(enum mb_step_kind kind, const union mb_step_desc
     return cudaGetLastError(); /* as after every launch: another's error would show here */
 }
 static cudaError_t enqueue_run(enum mb_step_kind kind, const union mb_step_desc *desc,
-                               const struct mb_cuda_args *args, cudaStream_t stream) {
+                               const struct mb_cuda_args *args, double ns, cudaStream_t stream) {
     MAY_FAIL;
     const struct kernel_work work = {
         .kernel = scalar(kind),
         .desc = *desc,
-        .args = {.x = args->x, .packed = args->packed, .y = args->y, .scratch = args->scratch}};
+        .args = {.x = args->x, .packed = args->packed, .y = args->y, .scratch = args->scratch},
+        .ns = ns};
     fake_cuda_enqueue(stream, run_kernel, &work, sizeof work);
     return cudaGetLastError();
 }
@@ -95,7 +97,7 @@ static cudaError_t enqueue_run(enum mb_step_kind kind, const union mb_step_desc 
                                    const struct mb_gpu_properties *gpu,                            \
                                    const struct mb_cuda_args *args, cudaStream_t stream) {         \
         (void)gpu;                                                                                 \
-        return enqueue_run(KIND, desc, args, stream);                                              \
+        return enqueue_run(KIND, desc, args, ns, stream);                                          \
     }                                                                                              \
     static const struct mb_cuda_kernel id = {                                                      \
         #id, KIND, id##_supports, id##_cost, id##_packed, id##_scratch, id##_pack, id##_launch};

@@ -2,6 +2,7 @@
  * kernels in emulation, on programs like the workloads, against the reference. Shows that plan,
  * packing, scratch memory and kernels fit together; graphs are test_exec_cuda.c's. */
 #include "backend_cuda.h"
+#include "device_session.h"
 #include "fake_cuda.h"
 #include "program_builder.h"
 
@@ -25,12 +26,6 @@ static void check(struct pb *pb, double tolerance) {
                                           .isa_cap = MB_ISA_BEST};
     pb_check_on(mb_backend_get(), &config, pb_done(pb), 5, tolerance);
     assert_int_equal(fake_cuda.n_alive, 0);
-}
-
-static uint32_t dense_layer(struct pb *pb, uint32_t x, int64_t in, int64_t out) {
-    uint32_t w = pb_param(pb, MB_WEIGHT, pb_f32(2, in, out, 0, 0));
-    uint32_t b = pb_param(pb, MB_WEIGHT, pb_f32(1, out, 0, 0, 0));
-    return pb_binary(pb, MB_OP_ADD, pb_binary(pb, MB_OP_MATMUL, x, w), b);
 }
 
 static uint32_t conv_layer(struct pb *pb, uint32_t x, int64_t in, int64_t out) {
