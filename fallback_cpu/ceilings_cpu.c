@@ -70,7 +70,10 @@ static double time_once(struct work *work, struct mb_team *team, mb_phase_fn *bo
 /* Time of one count of `body`: the median of repetitions that are long enough. */
 static double time_of(struct work *work, struct mb_team *team, mb_phase_fn *body) {
     double times[REPETITIONS];
-    for (work->count = 1; time_once(work, team, body) < repetition_ns / 2;) work->count *= 2;
+    /* the shorter of two: one that was interrupted is no reason to stop */
+    for (work->count = 1;
+         fmin(time_once(work, team, body), time_once(work, team, body)) < repetition_ns / 2;)
+        work->count *= 2;
     for (int i = 0; i < REPETITIONS; i++)
         times[i] = time_once(work, team, body) / (double)work->count;
     qsort(times, REPETITIONS, sizeof *times, ascending);
