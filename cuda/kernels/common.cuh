@@ -49,20 +49,20 @@ static __device__ inline void mb_multiply_add4(float4 &sum, float a, float4 b) {
 
 /* The sum over the slices that n_slices blocks computed of one tile, in the order of the slices, so
  * that it does not depend on which block ends last: that one adds them all and returns true.
- * sum: the thread's own COUNT values; ACTIVE threads, the first ones, have any.
- * partials: of the tile, [n_slices][COUNT / 4][ACTIVE] float4. ticket: zero before and after.
+ * sum: the thread's own COUNT values; the first `active` threads have any.
+ * partials: of the tile, [n_slices][COUNT / 4][active] float4. ticket: zero before and after.
  * Every thread of the block calls it, with nothing of value in shared memory. */
-template <int COUNT, int ACTIVE>
-static __device__ bool mb_add_slices(float (&sum)[COUNT], float *partials, unsigned *ticket,
-                                     unsigned slice, unsigned n_slices) {
+template <int COUNT>
+static __device__ inline bool mb_add_slices(float (&sum)[COUNT], float *partials, unsigned *ticket,
+                                            unsigned slice, unsigned n_slices, unsigned active) {
     if (n_slices == 1) return true;
-    constexpr int size = COUNT * ACTIVE;
-    const bool active = threadIdx.x < ACTIVE;
-    if (active) {
+    const unsigned size = COUNT * active;
+    const bool is_active = threadIdx.x < active;
+    if (is_active) {
         float *own = partials + static_cast<int64_t>(slice) * size + threadIdx.x * 4;
 #pragma unroll
         for (int i = 0; i < COUNT; i += 4)
-            mb_store4(own + i * ACTIVE, make_float4(sum[i], sum[i + 1], sum[i + 2], sum[i + 3]));
+            mb_store4(own + i * active, make_float4(sum[i], sum[i + 1], sum[i + 2], sum[i + 3]));
     }
     __threadfence();
     __syncthreads();
@@ -75,7 +75,7 @@ static __device__ bool mb_add_slices(float (&sum)[COUNT], float *partials, unsig
     __syncthreads();
     if (*is_last == 0.0f) return false;
     __threadfence();
-    if (!active) return true;
+    if (!is_active) return true;
 #pragma unroll
     for (int i = 0; i < COUNT; i++) sum[i] = 0;
     const float *from = partials + threadIdx.x * 4;
@@ -83,11 +83,16 @@ static __device__ bool mb_add_slices(float (&sum)[COUNT], float *partials, unsig
     for (unsigned s = 0; s < n_slices; s++, from += size) {
 #pragma unroll
         for (int i = 0; i < COUNT; i += 4) {
-            const float4 v = mb_load4_shared_by_grid(from + i * ACTIVE);
+            const float4 v = mb_load4_shared_by_grid(from + i * active);
             sum[i] += v.x, sum[i + 1] += v.y, sum[i + 2] += v.z, sum[i + 3] += v.w;
         }
     }
     return true;
+}
+template <int COUNT, int ACTIVE>
+static __device__ inline bool mb_add_slices(float (&sum)[COUNT], float *partials, unsigned *ticket,
+                                            unsigned slice, unsigned n_slices) {
+    return mb_add_slices<COUNT>(sum, partials, ticket, slice, n_slices, ACTIVE);
 }
 
 #endif

@@ -224,7 +224,7 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     a.a = args->x, a.w = w, a.bias = w + p.bias_at();
     a.y = args->y, a.partials = static_cast<float *>(args->scratch);
     a.tickets = mb_tickets(p, args->packed);
-    a.m = d->m, a.n = d->n, a.n4 = p.n4, a.k = d->k;
+    a.m = d->m, a.n = d->n, a.n4 = p.width, a.k = d->k;
     a.a_stride = d->a_stride, a.w_step = p.entry_step();
     a.row_tiles = v.row_tiles, a.column_tiles = v.column_tiles;
     a.n_steps = v.n_steps, a.steps = v.steps, a.n_slices = (unsigned)v.n_slices;

@@ -150,7 +150,7 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
                                 static_cast<float *>(args->scratch),
                                 mb_tickets(p, args->packed),
                                 d->n,
-                                p.n4,
+                                p.width,
                                 d->k,
                                 d->a_stride,
                                 p.entry_step(),

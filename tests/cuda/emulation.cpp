@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -38,8 +39,11 @@ struct copy {
     unsigned count, group;
 };
 
+/* Begins as a ucontext, and goes on by jumps, which spare the system calls of swapcontext. */
 struct fiber {
     ucontext_t context;
+    jmp_buf here;
+    bool has_begun;
     waiting state;
     unsigned n_exchanges;
     bool has_waited, has_arrived; /* for the kernel before; at the cluster's barrier */
@@ -66,7 +70,7 @@ struct hidden {
 
 /* Of the cluster that runs, which is one block where a kernel has none. */
 struct machine {
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     std::vector<fiber> fibers;
     std::vector<warp> warps;
     block blocks[MOST_CLUSTER];
@@ -106,12 +110,20 @@ void fiber_main() {
     gpu.body(gpu.arguments);
     if (gpu.in_chain && !self()->has_waited) fail("ends without waiting for the kernel before");
     self()->state = ENDED;
-    swapcontext(&self()->context, &gpu.scheduler);
+    _longjmp(gpu.scheduler, 1);
 }
 
 void wait_at(waiting what) {
     self()->state = what;
-    swapcontext(&self()->context, &gpu.scheduler);
+    if (_setjmp(self()->here) == 0) _longjmp(gpu.scheduler, 1);
+}
+
+/* Runs a thread until it waits or ends. */
+void resume(fiber *f) {
+    if (_setjmp(gpu.scheduler) != 0) return;
+    if (f->has_begun) _longjmp(f->here, 1);
+    f->has_begun = true;
+    setcontext(&f->context);
 }
 
 void *map(size_t bytes) {
@@ -163,7 +175,7 @@ void run_warp(unsigned begin) {
             const unsigned at = begin + (gpu.backwards ? WARP - 1 - i : i);
             if (gpu.fibers[at].state != RUNS) continue;
             set_thread(at);
-            swapcontext(&gpu.scheduler, &gpu.fibers[at].context);
+            resume(&gpu.fibers[at]);
         }
     } while (release(begin, begin + WARP, AT_WARP_BARRIER) ||
              release(begin, begin + WARP, AT_EXCHANGE));
@@ -190,7 +202,7 @@ void begin_thread(unsigned index) {
     makecontext(&f->context, fiber_main, 0);
     f->state = RUNS;
     f->n_exchanges = f->group = 0;
-    f->has_waited = f->has_arrived = false;
+    f->has_begun = f->has_waited = f->has_arrived = false;
     f->copies.clear();
 }
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int gpus[] = {1, 3, 20};
+static const int gpus[] = {1, 3, 20, 132, 7};
 enum { N_GPUS = sizeof gpus / sizeof *gpus };
 
 /* FP32 sums of `terms` in any order, as in tests/kernel. */
@@ -30,7 +30,8 @@ static void matmul_cases(const struct mb_cpu_kernel *kernel) {
         {1, 300, 1031}, {1, 10, 3000}, {2, 131, 129},  {3, 257, 200}, {4, 64, 513},
         {4, 3, 1100},   {5, 7, 9},     {31, 31, 31},   {32, 32, 32},  {33, 33, 33},
         {8, 10, 1024},  {64, 64, 16},  {65, 63, 17},   {128, 128, 8}, {129, 127, 41},
-        {130, 260, 24}, {32, 10, 256}, {37, 101, 130}, {300, 5, 20},
+        {130, 260, 24}, {32, 10, 256}, {37, 101, 130}, {300, 5, 20},  {7, 33, 1000},
+        {33, 1000, 7},  {1000, 1, 33},
     };
     int turn = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -39,6 +40,15 @@ static void matmul_cases(const struct mb_cpu_kernel *kernel) {
                 .batch = 1, .m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2]};
             try_matmul(kernel, d, turn);
         }
+    /* The workloads' layers, among others, on a large GPU. */
+    static const int64_t large[][3] = {{1, 640, 1500}, {32, 512, 784}, {32, 256, 512},
+                                       {8, 10, 6000},  {1, 1000, 700}, {64, 500, 333},
+                                       {4, 7, 5000},   {16, 40, 4099}, {200, 136, 300}};
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++, turn++) {
+        struct mb_matmul_desc d = {
+            .batch = 1, .m = large[i][0], .n = large[i][1], .k = large[i][2], .has_bias = turn & 1};
+        kt_matmul(kernel, &d, 132, i & 1 ? KT_NORMAL : KT_NAN, rounding(d.k));
+    }
     /* Operands of their own or shared, one after the other or with gaps. */
     static const int64_t batches[][4] = {
         {2, 1, 33, 17}, {3, 4, 16, 8}, {5, 13, 35, 40}, {2, 2, 130, 70}, {2, 9, 3, 1065}};
