@@ -76,13 +76,42 @@ static __device__ inline float4 mb_load4_const(const float *from) {
     return __ldg(reinterpret_cast<const float4 *>(from));
 }
 
-/* The same, for what is read once: past the first-level cache. */
+/* The same, for what a block reads once: past the first-level cache. Keeps its place among what is
+ * volatile, so that it can be put before a wait. */
 static __device__ inline float4 mb_load4_stream(const float *from) {
     float4 v;
-    asm("ld.global.nc.L1::no_allocate.v4.f32 {%0, %1, %2, %3}, [%4];"
-        : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-        : "l"(from));
+    asm volatile("ld.global.nc.L1::no_allocate.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "l"(from));
     return v;
+}
+
+/* The same with a word to the second-level cache (8.0 and later): to drop what was read before
+ * anything else, or to keep it until nothing else can be dropped. */
+enum mb_l2_policy { MB_L2_DROP, MB_L2_KEEP };
+static __device__ inline uint64_t mb_l2_policy_of(enum mb_l2_policy policy) {
+    uint64_t word = 0;
+#if __CUDA_ARCH__ >= 800
+    if (policy == MB_L2_KEEP)
+        asm("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(word));
+    else
+        asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(word));
+#else
+    (void)policy;
+#endif
+    return word;
+}
+static __device__ inline float4 mb_load4_stream(const float *from, uint64_t policy) {
+#if __CUDA_ARCH__ >= 800
+    float4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.L2::cache_hint.v4.f32 {%0, %1, %2, %3}, [%4], %5;"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "l"(from), "l"(policy));
+    return v;
+#else
+    (void)policy;
+    return mb_load4_stream(from);
+#endif
 }
 
 /* From memory that other blocks of the same grid wrote: past the first-level cache. */
@@ -161,7 +190,13 @@ static __device__ inline bool mb_has_clusters() {
 }
 
 /* Two halves of a barrier of the cluster's threads; each thread calls both in turn. What is written
- * to shared memory before the first is seen after the second. */
+ * to shared memory before the first is seen after the second; a first half that says no more than
+ * that the block has begun needs no such promise, and is cheaper. */
+static __device__ inline void mb_cluster_arrive_begun() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
+}
 static __device__ inline void mb_cluster_arrive() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");

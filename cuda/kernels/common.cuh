@@ -40,6 +40,15 @@ static __device__ inline float mb_activate(float v, bool relu) { return relu && 
 /* The larger of the two, NaN if either is. */
 static __device__ inline float mb_larger(float a, float b) { return a > b || a != a ? a : b; }
 
+/* Of a constant number, once loops are unrolled. */
+static __device__ inline float mb_component(float4 v, int i) {
+    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
+static __device__ inline void mb_add4(float (&sum)[4], float4 v) {
+    sum[0] += v.x, sum[1] += v.y, sum[2] += v.z, sum[3] += v.w;
+}
+
 static __device__ inline void mb_multiply_add4(float4 &sum, float a, float4 b) {
     sum.x = fmaf(a, b.x, sum.x);
     sum.y = fmaf(a, b.y, sum.y);

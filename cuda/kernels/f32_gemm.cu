@@ -1,12 +1,12 @@
-/* y = act(a * w + bias) by tiles in shared memory and registers (tile.cuh), of three sizes: the
- * smaller ones keep more multiprocessors busy. Where tiles are fewer than those, k is cut into
+/* y = act(a * w + bias) by tiles in shared memory and registers (async_tile.cuh), of three sizes:
+ * the smaller ones keep more multiprocessors busy. Where tiles are fewer than those, k is cut into
  * slices, whose sums meet in the block that ends last (mb_add_slices). */
+#include "async_tile.cuh"
 #include "matmul_pack.cuh"
-#include "tile.cuh"
 
-using large = mb_tile<128, 128, 8, 8, 8>;
-using medium = mb_tile<64, 64, 16, 4, 4>;
-using small = mb_tile<32, 32, 32, 2, 2>;
+using large = mb_async_tile<128, 128, 16, 8, 8>;
+using medium = mb_async_tile<64, 64, 16, 4, 4>;
+using small = mb_async_tile<32, 32, 32, 2, 2>;
 
 enum { MOST_SLICES = 64, LEAST_STEPS = 4 /* of a slice */ };
 
@@ -21,15 +21,15 @@ struct gemm_args {
     bool relu;
 };
 
-/* The tile of a block, by steps of BK terms, one after the other. */
+/* The operands of a block's tile, by steps of BK terms from its slice's first on. */
 template <typename T, bool ALIGNED> struct gemm_source {
     static constexpr int A_ROWS = T::THREADS / (T::BK / 4); /* between a thread's vectors */
     static constexpr int B_ROWS = T::THREADS / (T::BN / 4);
 
-    const float *a, *w;    /* the thread's first vectors of the next step */
-    int64_t k, n4, left_k; /* left_k: terms from the next step on */
+    const float *a, *w;    /* the thread's first vectors of the first step */
+    const float *base;     /* an address that can be read, for copies of nothing */
+    int64_t k, n4, left_k; /* left_k: terms from the first step on */
     int rows, columns;     /* left from the thread's first vectors on */
-    float4 left[T::A_VECTORS], right[T::B_VECTORS];
 
     static __device__ int a_row() { return threadIdx.x / (T::BK / 4); }
     static __device__ int a_k() { return threadIdx.x % (T::BK / 4) * 4; }
@@ -38,7 +38,7 @@ template <typename T, bool ALIGNED> struct gemm_source {
 
     __device__ gemm_source(const struct gemm_args &args, int64_t entry, int64_t row0,
                            int64_t column0, int64_t step)
-        : k(args.k), n4(args.n4), left_k(args.k - step * T::BK) {
+        : base(args.w), k(args.k), n4(args.n4), left_k(args.k - step * T::BK) {
         const int64_t below = args.m - row0, beside = n4 - column0;
         rows = static_cast<int>(below < T::BM ? below : T::BM) - a_row();
         columns = static_cast<int>(beside < T::BN ? beside : T::BN) - b_column();
@@ -46,37 +46,42 @@ template <typename T, bool ALIGNED> struct gemm_source {
         w = args.w + entry * args.w_step + (step * T::BK + b_k()) * n4 + column0 + b_column();
     }
 
-    __device__ void load() {
-        const int terms = static_cast<int>(left_k < T::BK ? left_k : T::BK);
-#pragma unroll
-        for (int i = 0; i < T::A_VECTORS; i++) {
-            const float *from = a + i * A_ROWS * k;
-            const int inside = i * A_ROWS < rows ? terms - a_k() : 0;
-            left[i] = make_float4(0, 0, 0, 0);
-            if (ALIGNED) {
-                if (inside > 0) left[i] = mb_load4_const(from);
-            } else {
-                if (inside > 0) left[i].x = __ldg(from);
-                if (inside > 1) left[i].y = __ldg(from + 1);
-                if (inside > 2) left[i].z = __ldg(from + 2);
-                if (inside > 3) left[i].w = __ldg(from + 3);
-            }
-        }
-#pragma unroll
-        for (int i = 0; i < T::B_VECTORS; i++) {
-            const bool inside = i * B_ROWS + b_k() < terms && columns > 0;
-            right[i] = inside ? mb_load4_const(w + i * B_ROWS * n4) : make_float4(0, 0, 0, 0);
-        }
-        a += T::BK, w += T::BK * n4, left_k -= T::BK;
+    __device__ int terms(int64_t step) const {
+        const int64_t left = left_k - step * T::BK;
+        return static_cast<int>(left < T::BK ? left : T::BK);
     }
 
-    __device__ void store(float *stage) const {
+    /* What lies outside is zero; addresses outside are not formed. */
+    __device__ void copy_a(float *stage, int64_t step) const {
+        const int inside = terms(step) - a_k();
+        const float *from = a + step * T::BK;
 #pragma unroll
-        for (int i = 0; i < T::A_VECTORS; i++)
-            T::store_a(stage, a_row() + i * A_ROWS, a_k(), left[i]);
+        for (int i = 0; i < T::A_VECTORS; i++) {
+            float *to = stage + (a_row() + i * A_ROWS) * T::A_PITCH + a_k();
+            const bool has_row = i * A_ROWS < rows;
+            if (ALIGNED) {
+                const bool is_inside = has_row && inside > 0;
+                mb_copy16_async(to, is_inside ? from + i * A_ROWS * k : base, is_inside ? 16 : 0);
+            } else {
 #pragma unroll
-        for (int i = 0; i < T::B_VECTORS; i++)
-            mb_store4(stage + T::B_AT + (b_k() + i * B_ROWS) * T::BN + b_column(), right[i]);
+                for (int at = 0; at < 4; at++) {
+                    const bool is_inside = has_row && inside > at;
+                    mb_copy4_async(to + at, is_inside ? from + i * A_ROWS * k + at : base,
+                                   is_inside);
+                }
+            }
+        }
+    }
+
+    __device__ void copy_b(float *stage, int64_t step) const {
+        const int inside = terms(step) - b_k();
+        const float *from = w + step * T::BK * n4;
+#pragma unroll
+        for (int i = 0; i < T::B_VECTORS; i++) {
+            const bool is_inside = i * B_ROWS < inside && columns > 0;
+            mb_copy16_async(stage + T::B_AT + (b_k() + i * B_ROWS) * T::BN + b_column(),
+                            is_inside ? from + i * B_ROWS * n4 : base, is_inside ? 16 : 0);
+        }
     }
 };
 
@@ -91,7 +96,7 @@ static __global__ __launch_bounds__(T::THREADS,
     const unsigned slice = blockIdx.y;
 
     const int64_t begin = slice * args.steps, rest = args.n_steps - begin;
-    gemm_source<T, ALIGNED> source(args, entry, row0, column0, begin);
+    const gemm_source<T, ALIGNED> source(args, entry, row0, column0, begin);
     float sum[T::SUMS];
 #pragma unroll
     for (int i = 0; i < T::SUMS; i++) sum[i] = 0;
@@ -230,8 +235,10 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     a.n_steps = v.n_steps, a.steps = v.steps, a.n_slices = (unsigned)v.n_slices;
     a.relu = d->act == MB_ACT_RELU;
     const bool aligned = d->k % 4 == 0 && d->a_stride % 4 == 0;
-    return mb_launch(v.size->kernels[aligned], dim3((unsigned)v.tiles, (unsigned)v.n_slices),
-                     dim3((unsigned)v.size->threads), (size_t)v.size->shared_bytes, stream, a);
+    const struct mb_launch_shape shape = {dim3((unsigned)v.tiles, (unsigned)v.n_slices),
+                                          dim3((unsigned)v.size->threads),
+                                          (size_t)v.size->shared_bytes, 1};
+    return mb_launch_in_chain(gpu, args->packed_in_run, v.size->kernels[aligned], shape, stream, a);
 }
 
 MB_CUDA_KERNEL(f32_gemm, MB_STEP_MATMUL, supports, cost, packed_bytes, scratch_bytes, pack, launch)

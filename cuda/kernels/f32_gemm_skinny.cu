@@ -109,10 +109,7 @@ template <typename T> struct skinny_block {
                         mb_load4(right + (quad * 4 + term) * T::BN + g * T::COLUMN_LANES * 4);
 #pragma unroll
                     for (int i = 0; i < T::TM; i++) {
-                        const float v = term == 0   ? l[i].x
-                                        : term == 1 ? l[i].y
-                                        : term == 2 ? l[i].z
-                                                    : l[i].w;
+                        const float v = mb_component(l[i], term);
                         sum[i][g * 4] = fmaf(v, r.x, sum[i][g * 4]);
                         sum[i][g * 4 + 1] = fmaf(v, r.y, sum[i][g * 4 + 1]);
                         sum[i][g * 4 + 2] = fmaf(v, r.z, sum[i][g * 4 + 2]);
@@ -122,11 +119,6 @@ template <typename T> struct skinny_block {
         }
     }
 };
-
-static __device__ inline void add4(float (&total)[4], const float *from) {
-    const float4 v = mb_load4(from);
-    total[0] += v.x, total[1] += v.y, total[2] += v.z, total[3] += v.w;
-}
 
 template <typename T>
 static __global__ __launch_bounds__(THREADS, 2) void skinny(struct skinny_args args) {
@@ -158,7 +150,7 @@ static __global__ __launch_bounds__(THREADS, 2) void skinny(struct skinny_args a
     float4 bias = make_float4(0, 0, 0, 0);
     if (thread < active) bias = mb_load4_const(args.bias + column);
 
-    if (clustered) mb_cluster_arrive(); /* has begun */
+    if (clustered) mb_cluster_arrive_begun();
     for (int s = 0; s < STAGES; s++)
         if (s < n_chunks) block.copy_w(stages + s * T::STAGE, s);
     mb_copy_commit();
@@ -199,7 +191,7 @@ static __global__ __launch_bounds__(THREADS, 2) void skinny(struct skinny_args a
     if (thread < T::VECTORS)
 #pragma unroll
         for (int warp = 0; warp < WARPS; warp++)
-            add4(total, stages + (warp * T::VECTORS + thread) * 4);
+            mb_add4(total, mb_load4(stages + (warp * T::VECTORS + thread) * 4));
 
     if (clustered) {
         mb_cluster_wait();
@@ -212,7 +204,7 @@ static __global__ __launch_bounds__(THREADS, 2) void skinny(struct skinny_args a
         total[0] = total[1] = total[2] = total[3] = 0;
         if (thread < active)
             for (unsigned from = 0; from < args.cluster; from++)
-                add4(total, received + (static_cast<int>(from) * active + thread) * 4);
+                mb_add4(total, mb_load4(received + (static_cast<int>(from) * active + thread) * 4));
     }
     const unsigned ticket = tile * args.cluster + rank;
     float *partials = args.partials + static_cast<int64_t>(ticket) * args.groups * active * 4;

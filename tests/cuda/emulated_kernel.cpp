@@ -13,7 +13,7 @@ long failures;
 enum generation { HOPPER = 90, TURING = 75 };
 
 mb_gpu_properties gpu_with(generation cc, int n_sms) {
-    return {cc, n_sms, (cc == HOPPER ? 227 : 64) * 1024, 1980000, size_t{50} << 20, 4800};
+    return {cc, n_sms, (cc == HOPPER ? 227 : 64) * 1024, 1980000, size_t{64} << 10, 4800};
 }
 
 /* What the kernel before may be writing or reading when one in a chain begins. */

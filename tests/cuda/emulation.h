@@ -110,6 +110,9 @@ static inline void mb_store4(float *to, float4 value) {
 }
 static inline float4 mb_load4_const(const float *from) { return mb_load4(from); }
 static inline float4 mb_load4_stream(const float *from) { return mb_load4(from); }
+enum mb_l2_policy { MB_L2_DROP, MB_L2_KEEP };
+static inline uint64_t mb_l2_policy_of(enum mb_l2_policy policy) { return policy; }
+static inline float4 mb_load4_stream(const float *from, uint64_t) { return mb_load4(from); }
 static inline float4 mb_load4_shared_by_grid(const float *from) { return mb_load4(from); }
 
 static inline void mb_wait_for_previous() { mb_emulation_wait_for_previous(); }
@@ -128,6 +131,7 @@ template <int N> void mb_copy_wait() { mb_emulation_copy_wait(N); }
 
 static inline bool mb_has_clusters() { return true; }
 static inline void mb_cluster_arrive() { mb_emulation_cluster_arrive(); }
+static inline void mb_cluster_arrive_begun() { mb_emulation_cluster_arrive(); }
 static inline void mb_cluster_wait() { mb_emulation_cluster_wait(); }
 static inline void mb_cluster_store4(float *to, unsigned rank, float4 value) {
     mb_store4(mb_emulation_cluster_address(to, rank), value);
