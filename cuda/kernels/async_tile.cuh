@@ -71,14 +71,15 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_> struct mb_async_tile {
      * begin that of their matrix. b is constant, and on its way before the kernel before has ended
      * (launch.h, chains). */
     template <typename Source>
-    static __device__ inline void run(float (&sum)[SUMS], const Source &source, int64_t steps) {
+    static __device__ inline void run(float (&sum)[SUMS], const Source &source, int steps) {
         float *stages = mb_shared();
         source.copy_b(stages, 0);
         mb_let_next_start();
         mb_wait_for_previous();
         source.copy_a(stages, 0);
         mb_copy_commit();
-        for (int64_t step = 0; step < steps; step++) {
+#pragma unroll 1
+        for (int step = 0; step < steps; step++) {
             mb_copy_wait<0>();
             __syncthreads(); /* this stage is there, and the other one has been read */
             if (step + 1 < steps) {

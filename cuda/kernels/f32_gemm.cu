@@ -15,8 +15,8 @@ struct gemm_args {
     float *y, *partials;
     unsigned *tickets;
     int64_t m, n, n4, k, a_stride, w_step;
-    int64_t row_tiles, column_tiles;
-    int64_t n_steps, steps; /* of BK terms: in all, and in a slice */
+    unsigned row_tiles, column_tiles;
+    int n_steps, steps; /* of BK terms: in all, and in a slice */
     unsigned n_slices;
     bool relu;
 };
@@ -26,9 +26,9 @@ template <typename T, bool ALIGNED> struct gemm_source {
     static constexpr int A_ROWS = T::THREADS / (T::BK / 4); /* between a thread's vectors */
     static constexpr int B_ROWS = T::THREADS / (T::BN / 4);
 
+    const struct gemm_args &args;
     const float *a, *w;    /* the thread's first vectors of the first step */
-    const float *base;     /* an address that can be read, for copies of nothing */
-    int64_t k, n4, left_k; /* left_k: terms from the first step on */
+    int whole_steps, tail; /* from the first step on; terms in the step after them */
     int rows, columns;     /* left from the thread's first vectors on */
 
     static __device__ int a_row() { return threadIdx.x / (T::BK / 4); }
@@ -36,51 +36,50 @@ template <typename T, bool ALIGNED> struct gemm_source {
     static __device__ int b_k() { return threadIdx.x / (T::BN / 4); }
     static __device__ int b_column() { return threadIdx.x % (T::BN / 4) * 4; }
 
-    __device__ gemm_source(const struct gemm_args &args, int64_t entry, int64_t row0,
-                           int64_t column0, int64_t step)
-        : base(args.w), k(args.k), n4(args.n4), left_k(args.k - step * T::BK) {
-        const int64_t below = args.m - row0, beside = n4 - column0;
+    __device__ gemm_source(const struct gemm_args &all, int64_t entry, int64_t row_tile,
+                           int64_t column_tile, int64_t step)
+        : args(all), whole_steps(static_cast<int>(all.k / T::BK - step)),
+          tail(static_cast<int>(all.k % T::BK)) {
+        const int64_t row0 = row_tile * T::BM, column0 = column_tile * T::BN;
+        const int64_t below = args.m - row0, beside = args.n4 - column0;
         rows = static_cast<int>(below < T::BM ? below : T::BM) - a_row();
         columns = static_cast<int>(beside < T::BN ? beside : T::BN) - b_column();
-        a = args.a + entry * args.a_stride + (row0 + a_row()) * k + step * T::BK + a_k();
-        w = args.w + entry * args.w_step + (step * T::BK + b_k()) * n4 + column0 + b_column();
+        a = args.a + entry * args.a_stride + (row0 + a_row()) * args.k + step * T::BK + a_k();
+        w = args.w + entry * args.w_step + (step * T::BK + b_k()) * args.n4 + column0 + b_column();
     }
 
-    __device__ int terms(int64_t step) const {
-        const int64_t left = left_k - step * T::BK;
-        return static_cast<int>(left < T::BK ? left : T::BK);
-    }
+    __device__ int terms(int step) const { return step < whole_steps ? T::BK : tail; }
 
-    /* What lies outside is zero; addresses outside are not formed. */
-    __device__ void copy_a(float *stage, int64_t step) const {
+    /* What lies outside is zero, and not read whatever its address. */
+    __device__ void copy_a(float *stage, int step) const {
         const int inside = terms(step) - a_k();
-        const float *from = a + step * T::BK;
+        const float *from = a + static_cast<int64_t>(step) * T::BK;
 #pragma unroll
         for (int i = 0; i < T::A_VECTORS; i++) {
             float *to = stage + (a_row() + i * A_ROWS) * T::A_PITCH + a_k();
             const bool has_row = i * A_ROWS < rows;
             if (ALIGNED) {
-                const bool is_inside = has_row && inside > 0;
-                mb_copy16_async(to, is_inside ? from + i * A_ROWS * k : base, is_inside ? 16 : 0);
+                mb_copy16_async(to, has_row ? from + i * A_ROWS * args.k : args.w,
+                                has_row && inside > 0 ? 16 : 0);
             } else {
 #pragma unroll
                 for (int at = 0; at < 4; at++) {
                     const bool is_inside = has_row && inside > at;
-                    mb_copy4_async(to + at, is_inside ? from + i * A_ROWS * k + at : base,
+                    mb_copy4_async(to + at, is_inside ? from + i * A_ROWS * args.k + at : args.w,
                                    is_inside);
                 }
             }
         }
     }
 
-    __device__ void copy_b(float *stage, int64_t step) const {
+    __device__ void copy_b(float *stage, int step) const {
         const int inside = terms(step) - b_k();
-        const float *from = w + step * T::BK * n4;
+        const float *from = w + step * (T::BK * args.n4);
 #pragma unroll
         for (int i = 0; i < T::B_VECTORS; i++) {
             const bool is_inside = i * B_ROWS < inside && columns > 0;
             mb_copy16_async(stage + T::B_AT + (b_k() + i * B_ROWS) * T::BN + b_column(),
-                            is_inside ? from + i * B_ROWS * n4 : base, is_inside ? 16 : 0);
+                            is_inside ? from + i * B_ROWS * args.n4 : args.w, is_inside ? 16 : 0);
         }
     }
 };
@@ -88,24 +87,25 @@ template <typename T, bool ALIGNED> struct gemm_source {
 /* ALIGNED: rows of a start at multiples of 16 bytes. */
 template <typename T, bool ALIGNED>
 static __global__ __launch_bounds__(T::THREADS,
-                                    T::SUMS > 16 ? 2 : 3) void gemm(struct gemm_args args) {
-    const int64_t tile = blockIdx.x, tiles = args.row_tiles * args.column_tiles;
-    const int64_t entry = tile / tiles;
-    const int64_t row0 = tile % tiles / args.column_tiles * T::BM;
-    const int64_t column0 = tile % args.column_tiles * T::BN;
-    const unsigned slice = blockIdx.y;
-
-    const int64_t begin = slice * args.steps, rest = args.n_steps - begin;
-    const gemm_source<T, ALIGNED> source(args, entry, row0, column0, begin);
+                                    T::SUMS > 4 ? 2 : 3) void gemm(struct gemm_args args) {
+    /* Narrow words, since they live as long as the sums. */
+    const unsigned tile = blockIdx.x, slice = blockIdx.y;
+    const unsigned column_tile = tile % args.column_tiles, above = tile / args.column_tiles;
+    const unsigned row_tile = above % args.row_tiles, entry = above / args.row_tiles;
+    const int begin = static_cast<int>(slice) * args.steps, rest = args.n_steps - begin;
+    const gemm_source<T, ALIGNED> source(args, entry, row_tile, column_tile, begin);
     float sum[T::SUMS];
 #pragma unroll
     for (int i = 0; i < T::SUMS; i++) sum[i] = 0;
     T::run(sum, source, rest < args.steps ? rest : args.steps);
 
     constexpr int size = T::SUMS * T::THREADS;
-    if (!mb_add_slices<T::SUMS, T::THREADS>(sum, args.partials + tile * args.n_slices * size,
-                                            args.tickets + tile, slice, args.n_slices))
+    if (!mb_add_slices<T::SUMS, T::THREADS>(
+            sum, args.partials + static_cast<int64_t>(tile) * args.n_slices * size,
+            args.tickets + tile, slice, args.n_slices))
         return;
+    const int64_t row0 = static_cast<int64_t>(row_tile) * T::BM;
+    const int64_t column0 = static_cast<int64_t>(column_tile) * T::BN;
 #pragma unroll
     for (int i = 0; i < T::TM; i++) {
         const int64_t row = row0 + T::row(i);
@@ -191,7 +191,8 @@ static struct division divide(const struct mb_matmul_desc *d, const struct mb_gp
 }
 
 static bool supports(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) {
-    return divide(&desc->matmul, gpu).tiles <= INT32_MAX;
+    const struct division v = divide(&desc->matmul, gpu);
+    return v.tiles <= INT32_MAX && v.n_steps + v.steps <= INT32_MAX;
 }
 
 static double cost(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) {
@@ -231,8 +232,8 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     a.tickets = mb_tickets(p, args->packed);
     a.m = d->m, a.n = d->n, a.n4 = p.width, a.k = d->k;
     a.a_stride = d->a_stride, a.w_step = p.entry_step();
-    a.row_tiles = v.row_tiles, a.column_tiles = v.column_tiles;
-    a.n_steps = v.n_steps, a.steps = v.steps, a.n_slices = (unsigned)v.n_slices;
+    a.row_tiles = (unsigned)v.row_tiles, a.column_tiles = (unsigned)v.column_tiles;
+    a.n_steps = (int)v.n_steps, a.steps = (int)v.steps, a.n_slices = (unsigned)v.n_slices;
     a.relu = d->act == MB_ACT_RELU;
     const bool aligned = d->k % 4 == 0 && d->a_stride % 4 == 0;
     const struct mb_launch_shape shape = {dim3((unsigned)v.tiles, (unsigned)v.n_slices),
