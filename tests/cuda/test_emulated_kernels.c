@@ -78,17 +78,18 @@ static bool test_kernel(const struct mb_cpu_kernel *kernel) {
     const long failures = emulated_failures() - before;
     printf("%s: %ld cases, %ld unsupported, %ld failed, %ld launches failed\n", kernel->name,
            kt_counts.run, kt_counts.unsupported, kt_counts.failed, failures);
-    return kt_counts.run > 0 && kt_counts.failed == 0 && failures == 0;
+    return kt_counts.failed == 0 && failures == 0;
 }
 
 int main(int argc, char **argv) {
-    bool found = false, passed = true;
+    bool passed = true;
+    long run = 0; /* some GPU has to support the kernel */
     kt_operand_align = 16;
     for (size_t i = 0; i < n_emulated_kernels; i++) {
         if (argc > 1 && strcmp(emulated_kernels[i]->name, argv[1]) != 0) continue;
-        found = true;
         if (!test_kernel(emulated_kernels[i])) passed = false;
+        run += kt_counts.run;
     }
-    if (!found) fprintf(stderr, "no kernel is called %s\n", argc > 1 ? argv[1] : "anything");
-    return found && passed ? 0 : 1;
+    if (!run) fprintf(stderr, "no case of a kernel called %s\n", argc > 1 ? argv[1] : "anything");
+    return run && passed ? 0 : 1;
 }
