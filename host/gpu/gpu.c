@@ -100,7 +100,8 @@ void mb_gpu_close(struct mb_gpu *gpu) {
         cudaStreamSynchronize(gpu->stream);
         cudaStreamDestroy(gpu->stream);
     }
-    for (int i = 0; i < 2; i++) mb_gpu_event_free(gpu->staged[i]);
+    for (int i = 0; i < 2; i++)
+        if (gpu->staged[i]) cudaEventDestroy(gpu->staged[i]);
     if (gpu->staging) cudaFreeHost(gpu->staging);
     mb_allocator.release(gpu);
 }
@@ -172,29 +173,4 @@ out:
 
 enum mb_status mb_gpu_sync(struct mb_gpu *gpu, struct mb_err *err) {
     return mb_gpu_check(cudaStreamSynchronize(gpu->stream), "cuda: sync", err);
-}
-
-/* ---- device time ---- */
-
-enum mb_status mb_gpu_event_new(cudaEvent_t *out, struct mb_err *err) {
-    return mb_gpu_check(cudaEventCreateWithFlags(out, cudaEventDefault), "cuda: event", err);
-}
-
-void mb_gpu_event_free(cudaEvent_t event) {
-    if (event) cudaEventDestroy(event);
-}
-
-enum mb_status mb_gpu_event_record(struct mb_gpu *gpu, cudaEvent_t event, struct mb_err *err) {
-    return mb_gpu_check(cudaEventRecord(event, gpu->stream), "cuda: event", err);
-}
-
-enum mb_status mb_gpu_event_elapsed(cudaEvent_t from, cudaEvent_t to, double *ns,
-                                    struct mb_err *err) {
-    enum mb_status st = MB_OK;
-    float ms = 0;
-    MB_TRY(mb_gpu_check(cudaEventSynchronize(to), "cuda: event", err));
-    MB_TRY(mb_gpu_check(cudaEventElapsedTime(&ms, from, to), "cuda: elapsed time", err));
-    *ns = (double)ms * 1e6;
-out:
-    return st;
 }

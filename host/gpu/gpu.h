@@ -1,4 +1,4 @@
-/* One CUDA device as the host code uses it: what it is, its memory, one stream, transfers, events.
+/* One CUDA device as the host code uses it: what it is, its memory, one stream, transfers.
  *
  * Everything is asynchronous on the device's one stream unless it says that it waits. One thread;
  * the device is the thread's current one from mb_gpu_open on, so a process has one open at a time.
@@ -55,15 +55,5 @@ enum mb_status mb_gpu_download(struct mb_gpu *gpu, void *dst, const void *src, s
 
 /* Waits for all that was enqueued. */
 enum mb_status mb_gpu_sync(struct mb_gpu *gpu, struct mb_err *err);
-
-/* ---- device time ---- */
-
-/* A point in the stream; two of them give the time between, to half a microsecond. */
-enum mb_status mb_gpu_event_new(cudaEvent_t *out, struct mb_err *err);
-void mb_gpu_event_free(cudaEvent_t event); /* NULL is fine */
-enum mb_status mb_gpu_event_record(struct mb_gpu *gpu, cudaEvent_t event, struct mb_err *err);
-/* Waits for `to`. */
-enum mb_status mb_gpu_event_elapsed(cudaEvent_t from, cudaEvent_t to, double *ns,
-                                    struct mb_err *err);
 
 #endif

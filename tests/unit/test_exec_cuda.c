@@ -353,26 +353,6 @@ static void every_call_fails(void **state) {
     assert_true(survived > 100); /* most of measuring, and of capture */
 }
 
-static void device_time(void **state) {
-    (void)state;
-    struct mb_gpu *gpu;
-    cudaEvent_t from, to;
-    double ns = 0;
-    OK(mb_gpu_open(0, &gpu, &session_err));
-    OK(mb_gpu_event_new(&from, &session_err));
-    OK(mb_gpu_event_new(&to, &session_err));
-    fake_cuda.clock_ns = 2e6;
-    OK(mb_gpu_event_record(gpu, from, &session_err));
-    OK(mb_gpu_sync(gpu, &session_err));
-    fake_cuda.clock_ns = 2.5e6;
-    OK(mb_gpu_event_record(gpu, to, &session_err));
-    OK(mb_gpu_event_elapsed(from, to, &ns, &session_err));
-    assert_true(ns == 0.5e6);
-    mb_gpu_event_free(from);
-    mb_gpu_event_free(to);
-    mb_gpu_close(gpu);
-}
-
 static enum mb_status time_of(const struct device_session *s, uint32_t n_runs, bool evicted,
                               double *ns) {
     return mb_backend_get()->device_time(s->ctx, s->in, s->out, n_runs, evicted, ns, &session_err);
@@ -521,7 +501,6 @@ int main(void) {
         TEST(refusals),
         TEST(wrong_order),
         TEST(every_call_fails),
-        TEST(device_time),
         TEST(device_time_of_runs),
         TEST(every_call_of_device_time_fails),
         TEST(what_the_device_can_do),
