@@ -2,15 +2,15 @@
  *
  *     mb_cuda_exec_new -> mb_cuda_exec_load -> mb_cuda_exec_run... -> mb_cuda_exec_free
  *
- * A step is a row of kernels.def (choose_kernel.h) or one operation of kernels/operations_*.cu; all
+ * A step is a row of kernels.def (step_chooser.h) or one operation of kernels/operations_*.cu; all
  * are enqueued on the device's one stream. Integer division by zero gives 0: nothing on the device
  * can refuse a run that is already on its way. */
 #ifndef MB_EXEC_CUDA_H
 #define MB_EXEC_CUDA_H
 
-#include "choose_kernel.h"
 #include "gpu.h"
 #include "program.h"
+#include "step_chooser.h"
 
 struct mb_cuda_exec;
 

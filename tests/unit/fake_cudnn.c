@@ -327,6 +327,13 @@ static void name_config(struct descriptor *config, const struct descriptor *grap
     memcpy(config->attributes[0].values, &graph, sizeof graph);
 }
 
+static bool has_krsc_filters(const struct descriptor *graph) {
+    const struct descriptor *const *ops = NULL;
+    for (int64_t n = 1; !ops && n <= 3; n++)
+        ops = find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n);
+    return image_of(TENSOR(ops[0], CONVOLUTION_FORWARD_W)).step[1] == 1;
+}
+
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor,
                                        cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t type, int64_t requested,
@@ -342,7 +349,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
                                                                     CUDNN_TYPE_HEUR_MODE,
                                                                     1) == CUDNN_HEUR_MODE_FALLBACK;
         struct descriptor **configs = values;
-        *count = fake_vendor.no_graphs ? 0 : fallback ? 1 : fake_vendor.n_ways;
+        *count = fake_vendor.no_graphs || (fake_vendor.krsc_only && !has_krsc_filters(graph)) ? 0
+                 : fallback                                                                   ? 1
+                            : fake_vendor.n_ways;
         assert_true(*count <= requested);
         for (int i = 0; i < *count; i++)
             name_config(configs[i], graph, fallback ? FALLBACK_WAY : i);

@@ -17,6 +17,7 @@ struct fake_vendor {
     double cublaslt_ns, cudnn_ns; /* of the best way on the device's clock */
     size_t workspace;             /* that each way asks for; it is filled with NaN */
     bool no_graphs;               /* cuDNN's heuristics name nothing */
+    bool krsc_only;               /* and that for filters with channels last alone */
     bool no_plans;                /* and what they name does not become a plan */
     int fail_at; /* the library call, counted from 1, that fails with an internal error; 0: none */
     int n_calls; /* of those that can fail */

@@ -158,6 +158,12 @@ static void convolutions(const char *way, const int *count) {
 
 static void convolution_graphs(void **state) {
     (void)state;
+    convolutions(" = cudnn_conv2d.graph.kcrs.", &fake_vendor.n_graphs);
+}
+
+static void convolution_graphs_krsc(void **state) {
+    (void)state;
+    fake_vendor.krsc_only = true;
     convolutions(" = cudnn_conv2d.graph.k", &fake_vendor.n_graphs);
 }
 
@@ -440,12 +446,19 @@ static void every_allocation_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(matmuls),           TEST(convolution_graphs),
-        TEST(convolution_calls), TEST(plans_that_do_not_build),
-        TEST(fastest_wins),      TEST(tf32),
-        TEST(only_one_row),      TEST(missing_libraries),
-        TEST(other_versions),    TEST(no_algorithm),
-        TEST(every_call_fails),  TEST(every_allocation_fails),
+        TEST(matmuls),
+        TEST(convolution_graphs),
+        TEST(convolution_graphs_krsc),
+        TEST(convolution_calls),
+        TEST(plans_that_do_not_build),
+        TEST(fastest_wins),
+        TEST(tf32),
+        TEST(only_one_row),
+        TEST(missing_libraries),
+        TEST(other_versions),
+        TEST(no_algorithm),
+        TEST(every_call_fails),
+        TEST(every_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* Which kernel computes each step of a plan on a CUDA device: of all rows that may be used and
  * support the step, the fastest measured one (host/plan/tuning.h). A vendor's row enters with its
  * fastest way. */
-#ifndef MB_CHOOSE_KERNEL_H
-#define MB_CHOOSE_KERNEL_H
+#ifndef MB_STEP_CHOOSER_H
+#define MB_STEP_CHOOSER_H
 
 #include "plan.h"
 #include "step_kernel.h"

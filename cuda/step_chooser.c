@@ -1,4 +1,4 @@
-#include "choose_kernel.h"
+#include "step_chooser.h"
 
 #include "arena.h"
 #include "measure_kernel.h"
