@@ -62,10 +62,14 @@ extern const size_t mb_cuda_n_kernels;
 
 struct mb_cuda_operation_args {
     const struct mb_node *node;
-    const struct mb_type *types[2]; /* of the operands */
-    const void *operands[2];        /* DENSE has its data copied by the caller, FILL none */
-    void *y;                        /* overlaps no operand */
+    const struct mb_type *types[MB_MAX_OPERANDS]; /* of the operands */
+    const void *operands[MB_MAX_OPERANDS]; /* DENSE has its data copied by the caller, FILL none */
+    void *y;                               /* overlaps no operand */
+    void *scratch; /* mb_cuda_operation_scratch bytes, contents undefined; NULL for none */
 };
+
+/* For the operation on operands of these types. */
+size_t mb_cuda_operation_scratch(const struct mb_node *node, const struct mb_type *const *types);
 
 /* RESHAPE is a copy. False for PARAM and DENSE, which compute nothing, and for what the shape rules
  * exclude. Float sums are made in double precision for f64 and by compensated or pairwise f32 sums

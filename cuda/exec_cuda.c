@@ -23,6 +23,12 @@ struct mb_cuda_exec {
     void *const *buffers;
 };
 
+static size_t operation_scratch(const void *self, const struct mb_node *node,
+                                const struct mb_type *const *types) {
+    (void)self;
+    return mb_cuda_operation_scratch(node, types);
+}
+
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
     (void)self;
     return mb_cuda_has_operation(op, dtype);
@@ -80,9 +86,10 @@ static enum mb_status enqueue_copy(const struct mb_cuda_exec *exec, const struct
 static enum mb_status enqueue_operation(const struct mb_cuda_exec *exec, const struct mb_step *step,
                                         struct mb_err *err) {
     struct mb_cuda_operation_args args = {.node = &exec->plan->program->nodes[step->node],
-                                          .y = address(exec, step->node)};
-    const uint32_t operands[2] = {step->x, step->w};
-    for (int k = 0; k < 2 && operands[k] != MB_NO_NODE; k++) {
+                                          .y = address(exec, step->node),
+                                          .scratch = (char *)exec->work + step->scratch_offset};
+    const uint32_t operands[MB_MAX_OPERANDS] = {step->x, step->w, step->bias};
+    for (int k = 0; k < MB_MAX_OPERANDS && operands[k] != MB_NO_NODE; k++) {
         args.types[k] = &exec->plan->program->nodes[operands[k]].type;
         args.operands[k] = address(exec, operands[k]);
     }
@@ -237,7 +244,8 @@ static enum mb_status make_plan(struct mb_cuda_exec *exec, const struct mb_progr
     const struct mb_plan_device device = {.self = exec->chooser,
                                           .name = "cuda",
                                           .choose = mb_kernel_chooser_choose,
-                                          .has_operation = has_operation};
+                                          .has_operation = has_operation,
+                                          .operation_scratch = operation_scratch};
     MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
     mb_kernel_chooser_save(exec->chooser);
     if (rows->only && mb_kernel_chooser_choices(exec->chooser).n_steps == 0)

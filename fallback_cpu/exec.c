@@ -110,8 +110,8 @@ static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
                                    .y = step->is_copy ? exec->outputs[step->output]
                                                       : address(exec, step->node),
                                    .divided_by_zero = &exec->divided_by_zero};
-    const uint32_t operands[2] = {step->x, step->w};
-    for (int k = 0; k < 2 && operands[k] != MB_NO_NODE; k++) {
+    const uint32_t operands[MB_MAX_OPERANDS] = {step->x, step->w, step->bias};
+    for (int k = 0; k < MB_MAX_OPERANDS && operands[k] != MB_NO_NODE; k++) {
         args.types[k] = &exec->plan->program->nodes[operands[k]].type;
         args.operands[k] = address(exec, operands[k]);
     }

@@ -1,13 +1,12 @@
 #include "generic.h"
 
 #include "generic_index.h"
+#include "generic_loops.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { REDUCE_BLOCK = 64 };
-
-/* ---- sums over axes ---- */
+/* ---- reductions over axes ---- */
 
 /* The last axis is `kept_inner` neighbouring outputs, or `summed_inner` neighbouring terms; the
  * other one is 1. The other axes are steps to outputs or to terms. */
@@ -65,7 +64,31 @@ static int64_t mb_reduction_term(const struct mb_reduction *red, int64_t term) {
     return offset_at(term, red->n_summed, red->summed_extent, red->summed_step);
 }
 
+/* The lines of the operand along the node's axis. */
+struct mb_lines {
+    int64_t count, extent, step;
+};
+
+static struct mb_lines mb_lines_of(const struct mb_generic_args *args) {
+    const struct mb_shape *x = &args->types[0]->shape;
+    const int32_t axis = args->node->attr.axis.axis;
+    int64_t steps[MB_MAX_RANK];
+    mb_steps_of(x, steps);
+    return (struct mb_lines){mb_count_of(x) / x->dim[axis], x->dim[axis], steps[axis]};
+}
+
+static int64_t mb_line_start(const struct mb_lines *lines, int64_t line) {
+    return line / lines->step * lines->step * lines->extent + line % lines->step;
+}
+
 /* ---- the dtypes ---- */
+
+/* A float as an integer of `bits` bits; comparisons that hold in every float type. */
+#define FLOAT_TO_(bits, a)                                                                         \
+    ((a) != (a)                   ? 0                                                              \
+     : (a) >= -(T)INT##bits##_MIN ? INT##bits##_MAX                                                \
+     : (a) < (T)INT##bits##_MIN   ? INT##bits##_MIN                                                \
+                                  : (int##bits##_t)(a))
 
 #define ADD_(a, b)     ((a) + (b))
 #define SUB_(a, b)     ((a) - (b))
@@ -74,12 +97,19 @@ static int64_t mb_reduction_term(const struct mb_reduction *red, int64_t term) {
 #define NEG_(a)        (-(a))
 #define SUM_T          double
 #define SUM_ADD_(s, a) ((s) + (double)(a))
+#define SUM_MUL_(s, a) ((s) * (double)(a))
+#define MOD_(a, b)     MATH(fmod)(a, b)
+#define TO_I32_(a)     FLOAT_TO_(32, a)
+#define TO_I64_(a)     FLOAT_TO_(64, a)
+#define LEAST          ((T)-INFINITY)
+#define MOST           ((T)INFINITY)
 
 #define T        float
 #define NAME(x)  x##_f32
 #define MATH(fn) fn##f
 #include "generic_numeric.inc"
 
+#include "generic_any.inc"
 #include "generic_float.inc"
 #undef T
 #undef NAME
@@ -90,6 +120,7 @@ static int64_t mb_reduction_term(const struct mb_reduction *red, int64_t term) {
 #define MATH(fn) fn
 #include "generic_numeric.inc"
 
+#include "generic_any.inc"
 #include "generic_float.inc"
 #undef T
 #undef NAME
@@ -102,6 +133,12 @@ static int64_t mb_reduction_term(const struct mb_reduction *red, int64_t term) {
 #undef NEG_
 #undef SUM_T
 #undef SUM_ADD_
+#undef SUM_MUL_
+#undef MOD_
+#undef TO_I32_
+#undef TO_I64_
+#undef LEAST
+#undef MOST
 
 /* Integers wrap: computed unsigned, converted back modulo 2^bits (gcc and clang define it so). */
 #define ADD_(a, b)     ((T)((U)(a) + (U)(b)))
@@ -110,6 +147,9 @@ static int64_t mb_reduction_term(const struct mb_reduction *red, int64_t term) {
 #define NEG_(a)        ((T)((U)0 - (U)(a)))
 #define SUM_T          T
 #define SUM_ADD_(s, a) ADD_(s, a)
+#define SUM_MUL_(s, a) MUL_(s, a)
+#define TO_I32_(a)     ((int32_t)(a))
+#define TO_I64_(a)     ((int64_t)(a))
 
 static bool raise_flag(bool *flag) {
     __atomic_store_n(flag, true, __ATOMIC_RELAXED);
@@ -118,30 +158,49 @@ static bool raise_flag(bool *flag) {
 #define DIV_(a, b)                                                                                 \
     ((b) == 0 ? (T)!raise_flag(args->divided_by_zero) : (b) == -1 ? NEG_(a) : (T)((a) / (b)))
 
+#define MOD_(a, b)                                                                                 \
+    ((b) == 0 ? (T)!raise_flag(args->divided_by_zero) : (b) == -1 ? 0 : (T)((a) % (b)))
+
 #define T       int32_t
 #define U       uint32_t
 #define NAME(x) x##_i32
+#define LEAST   INT32_MIN
+#define MOST    INT32_MAX
 #include "generic_numeric.inc"
+
+#include "generic_any.inc"
 #undef T
 #undef U
 #undef NAME
+#undef LEAST
+#undef MOST
 
 #define T       int64_t
 #define U       uint64_t
 #define NAME(x) x##_i64
+#define LEAST   INT64_MIN
+#define MOST    INT64_MAX
 #include "generic_numeric.inc"
+
+#include "generic_any.inc"
 #undef T
 #undef U
 #undef NAME
+#undef LEAST
+#undef MOST
+
+#define T       uint8_t
+#define NAME(x) x##_bool
+BINARY(AND, a &&b)
+BINARY(OR, a || b)
+UNARY(NOT, !a)
+UNARY_TO(int32_t, TO_I32, a)
+UNARY_TO(int64_t, TO_I64, a)
+#include "generic_any.inc"
+#undef T
+#undef NAME
 
 /* ---- moving elements, whatever they are ---- */
-
-static void fill_bool(const struct mb_generic_args *args, const struct mb_thread *thread) {
-    uint8_t *y = args->y;
-    int64_t i, end;
-    mb_share(thread, mb_count_of(&args->node->type.shape), &i, &end);
-    if (i < end) memset(y + i, args->node->attr.fill.value != 0, (size_t)(end - i));
-}
 
 static void copy(const struct mb_generic_args *args, const struct mb_thread *thread) {
     const int64_t size = (int64_t)mb_dtype_size(args->node->type.dtype);
@@ -173,29 +232,73 @@ TRANSPOSE(uint8_t)
 TRANSPOSE(uint32_t)
 TRANSPOSE(uint64_t)
 
+#define SELECT(T)                                                                                  \
+    static void select_##T(const struct mb_generic_args *args, const struct mb_thread *thread) {   \
+        const struct mb_shape *shape = &args->node->type.shape;                                    \
+        const struct mb_nest nest =                                                                \
+            mb_nest_of(shape,                                                                      \
+                       (const struct mb_shape *[]){&args->types[0]->shape, &args->types[1]->shape, \
+                                                   &args->types[2]->shape},                        \
+                       3);                                                                         \
+        const int32_t last = nest.rank - 1;                                                        \
+        const int64_t inner = nest.extent[last];                                                   \
+        int64_t at, end;                                                                           \
+        mb_share(thread, mb_count_of(shape), &at, &end);                                           \
+        while (at < end) {                                                                         \
+            const int64_t column = at % inner, stop = mb_min_i64(inner, column + end - at);        \
+            int64_t offset[MB_MAX_OPERANDS];                                                       \
+            mb_nest_row(&nest, at / inner, offset);                                                \
+            const uint8_t *which = (const uint8_t *)args->operands[0] + offset[0];                 \
+            const T *a = (const T *)args->operands[1] + offset[1];                                 \
+            const T *b = (const T *)args->operands[2] + offset[2];                                 \
+            for (int64_t i = column; i < stop; i++)                                                \
+                ((T *)args->y)[at++] = which[i * nest.step[0][last]] ? a[i * nest.step[1][last]]   \
+                                                                     : b[i * nest.step[2][last]];  \
+        }                                                                                          \
+    }
+SELECT(uint8_t)
+SELECT(uint32_t)
+SELECT(uint64_t)
+
+static void select_any(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    switch (mb_dtype_size(args->node->type.dtype)) {
+    case 1: select_uint8_t(args, thread); break;
+    case 4: select_uint32_t(args, thread); break;
+    default: select_uint64_t(args, thread); break;
+    }
+}
+
 /* ---- the table ---- */
 
+#define ANY(t, bits)                                                                               \
+    [MB_OP_FILL] = fill_##t, [MB_OP_EQ] = binary_EQ_##t, [MB_OP_NE] = binary_NE_##t,               \
+    [MB_OP_CAST] = cast_##t, [MB_OP_RESHAPE] = copy, [MB_OP_TRANSPOSE] = transpose_uint##bits##_t
 #define NUMERIC(t)                                                                                 \
-    [MB_OP_FILL] = fill_##t, [MB_OP_ADD] = binary_ADD_##t, [MB_OP_SUB] = binary_SUB_##t,           \
-    [MB_OP_MUL] = binary_MUL_##t, [MB_OP_DIV] = binary_DIV_##t, [MB_OP_MAX] = binary_MAX_##t,      \
-    [MB_OP_MIN] = binary_MIN_##t, [MB_OP_NEG] = unary_NEG_##t, [MB_OP_ABS] = unary_ABS_##t,        \
-    [MB_OP_RELU] = unary_RELU_##t, [MB_OP_SUM] = sum_##t, [MB_OP_RESHAPE] = copy
+    [MB_OP_ADD] = binary_ADD_##t, [MB_OP_SUB] = binary_SUB_##t, [MB_OP_MUL] = binary_MUL_##t,      \
+    [MB_OP_DIV] = binary_DIV_##t, [MB_OP_MOD] = binary_MOD_##t, [MB_OP_MAX] = binary_MAX_##t,      \
+    [MB_OP_MIN] = binary_MIN_##t, [MB_OP_LT] = binary_LT_##t, [MB_OP_LE] = binary_LE_##t,          \
+    [MB_OP_GT] = binary_GT_##t, [MB_OP_GE] = binary_GE_##t, [MB_OP_NEG] = unary_NEG_##t,           \
+    [MB_OP_ABS] = unary_ABS_##t, [MB_OP_RELU] = unary_RELU_##t, [MB_OP_SUM] = reduce_SUM_##t,      \
+    [MB_OP_PROD] = reduce_PROD_##t, [MB_OP_REDUCE_MAX] = reduce_MAX_##t,                           \
+    [MB_OP_REDUCE_MIN] = reduce_MIN_##t, [MB_OP_ARGMAX] = argmax_##t
 #define FLOATING(t)                                                                                \
-    [MB_OP_SIGMOID] = unary_SIGMOID_##t, [MB_OP_TANH] = unary_TANH_##t,                            \
-    [MB_OP_EXP] = unary_EXP_##t, [MB_OP_LOG] = unary_LOG_##t, [MB_OP_SQRT] = unary_SQRT_##t,       \
-    [MB_OP_GELU] = unary_GELU_##t, [MB_OP_MATMUL] = matmul_##t, [MB_OP_CONV2D] = conv2d_##t,       \
-    [MB_OP_MAXPOOL2D] = maxpool_##t, [MB_OP_AVGPOOL2D] = avgpool_##t, [MB_OP_MEAN] = mean_##t,     \
-    [MB_OP_SOFTMAX] = softmax_##t
+    [MB_OP_POW] = binary_POW_##t, [MB_OP_SIGMOID] = unary_SIGMOID_##t,                             \
+    [MB_OP_TANH] = unary_TANH_##t, [MB_OP_EXP] = unary_EXP_##t, [MB_OP_LOG] = unary_LOG_##t,       \
+    [MB_OP_SQRT] = unary_SQRT_##t, [MB_OP_LOG2] = unary_LOG2_##t, [MB_OP_LOG10] = unary_LOG10_##t, \
+    [MB_OP_SIN] = unary_SIN_##t, [MB_OP_COS] = unary_COS_##t, [MB_OP_FLOOR] = unary_FLOOR_##t,     \
+    [MB_OP_CEIL] = unary_CEIL_##t, [MB_OP_ROUND] = unary_ROUND_##t, [MB_OP_GELU] = unary_GELU_##t, \
+    [MB_OP_MATMUL] = matmul_##t, [MB_OP_CONV2D] = conv2d_##t, [MB_OP_MAXPOOL2D] = maxpool_##t,     \
+    [MB_OP_AVGPOOL2D] = avgpool_##t, [MB_OP_MEAN] = reduce_MEAN_##t,                               \
+    [MB_OP_SOFTMAX] = softmax_##t, [MB_OP_LOG_SOFTMAX] = log_softmax_##t
 
 mb_generic_fn *mb_generic_find(enum mb_op op, enum mb_dtype dtype) {
     static mb_generic_fn *const table[][MB_OP_COUNT] = {
-        [MB_F32] = {NUMERIC(f32), FLOATING(f32), [MB_OP_TRANSPOSE] = transpose_uint32_t},
-        [MB_F64] = {NUMERIC(f64), FLOATING(f64), [MB_OP_TRANSPOSE] = transpose_uint64_t},
-        [MB_I32] = {NUMERIC(i32), [MB_OP_TRANSPOSE] = transpose_uint32_t},
-        [MB_I64] = {NUMERIC(i64), [MB_OP_TRANSPOSE] = transpose_uint64_t},
-        [MB_BOOL] = {[MB_OP_FILL] = fill_bool,
-                     [MB_OP_RESHAPE] = copy,
-                     [MB_OP_TRANSPOSE] = transpose_uint8_t},
+        [MB_F32] = {ANY(f32, 32), NUMERIC(f32), FLOATING(f32)},
+        [MB_F64] = {ANY(f64, 64), NUMERIC(f64), FLOATING(f64)},
+        [MB_I32] = {ANY(i32, 32), NUMERIC(i32)},
+        [MB_I64] = {ANY(i64, 64), NUMERIC(i64)},
+        [MB_BOOL] = {ANY(bool, 8), [MB_OP_AND] = binary_AND_bool, [MB_OP_OR] = binary_OR_bool,
+                     [MB_OP_NOT] = unary_NOT_bool, [MB_OP_SELECT] = select_any},
     };
     return table[dtype][op];
 }

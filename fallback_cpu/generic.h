@@ -11,8 +11,8 @@
 
 struct mb_generic_args {
     const struct mb_node *node;
-    const struct mb_type *types[2]; /* of the operands */
-    const void *operands[2];
+    const struct mb_type *types[MB_MAX_OPERANDS]; /* of the operands */
+    const void *operands[MB_MAX_OPERANDS];
     void *y; /* overlaps no operand */
     bool *divided_by_zero;
 };

@@ -3,12 +3,19 @@
 
 namespace {
 
-enum types { NONE, FLOATS, NUMBERS, ANY };
+enum types { NONE, FLOATS, NUMBERS, BOOLS, ANY };
 
-/* By shape rule. */
+/* Of the first operand, by shape rule. */
 enum {
     types_given = ANY,
     types_broadcast = NUMBERS,
+    types_broadcast_float = FLOATS,
+    types_compare = NUMBERS,
+    types_equal = ANY,
+    types_logical = BOOLS,
+    types_logical_not = BOOLS,
+    types_select = BOOLS,
+    types_cast = ANY,
     types_same = NUMBERS,
     types_same_float = FLOATS,
     types_matmul = FLOATS,
@@ -17,6 +24,7 @@ enum {
     types_reduce = NUMBERS,
     types_reduce_float = FLOATS,
     types_along_axis = FLOATS,
+    types_argmax = NUMBERS,
     types_reshape = ANY,
     types_transpose = ANY
 };
@@ -35,10 +43,16 @@ bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype) {
     switch (types_of(op)) {
     case FLOATS: return dtype == MB_F32 || dtype == MB_F64;
     case NUMBERS: return dtype != MB_BOOL;
+    case BOOLS: return dtype == MB_BOOL;
     case ANY: return true;
     case NONE: break;
     }
     return false;
+}
+
+size_t mb_cuda_operation_scratch(const struct mb_node *node, const struct mb_type *const *types) {
+    return mb_op_info(node->op)->attr == MB_ATTR_REDUCE ? mb_cuda_reduce_scratch(node, types[0])
+                                                        : 0;
 }
 
 cudaError_t mb_cuda_run_PARAM(const struct mb_cuda_operation_args *, cudaStream_t) {

@@ -15,7 +15,29 @@
 
 enum { MB_OPERATION_THREADS = 256 };
 
+/* Scratch of the operations that reduce: one partial result takes so much. */
+enum { MB_PARTIAL_BYTES = 8 };
+size_t mb_cuda_reduce_scratch(const struct mb_node *node, const struct mb_type *type);
+
 /* return function<T>(args, stream) for the element type; as mb_cuda_has_operation says which. */
+#define MB_FOR_BOOLS(dtype, function, ...) return function<uint8_t>(__VA_ARGS__);
+#define MB_FOR_ANY(dtype, function, ...)                                                           \
+    switch (dtype) {                                                                               \
+    case MB_F32: return function<float>(__VA_ARGS__);                                              \
+    case MB_F64: return function<double>(__VA_ARGS__);                                             \
+    case MB_I32: return function<int32_t>(__VA_ARGS__);                                            \
+    case MB_I64: return function<int64_t>(__VA_ARGS__);                                            \
+    case MB_BOOL: return function<uint8_t>(__VA_ARGS__);                                           \
+    default: return cudaErrorNotSupported;                                                         \
+    }
+/* For operations that only move elements: any type of the same size stands for theirs. */
+#define MB_FOR_SIZES(dtype, function, ...)                                                         \
+    switch (mb_dtype_size(dtype)) {                                                                \
+    case 1: return function<uint8_t>(__VA_ARGS__);                                                 \
+    case 4: return function<uint32_t>(__VA_ARGS__);                                                \
+    case 8: return function<uint64_t>(__VA_ARGS__);                                                \
+    default: return cudaErrorNotSupported;                                                         \
+    }
 #define MB_FOR_FLOATS(dtype, function, ...)                                                        \
     switch (dtype) {                                                                               \
     case MB_F32: return function<float>(__VA_ARGS__);                                              \
@@ -40,6 +62,10 @@ template <typename T> struct mb_wrapping<T, true> {
 /* The larger of the two, NaN if either is. */
 template <typename T> static __device__ inline T mb_larger_of(T a, T b) {
     return a > b || a != a ? a : b;
+}
+
+template <typename T> static __device__ inline T mb_smaller_of(T a, T b) {
+    return a < b || a != a ? a : b;
 }
 
 /* A sum of many elements: doubles as they are, integers wrapping. */
@@ -86,11 +112,26 @@ template <> struct mb_sum<float> {
     }
 };
 
-/* The sum over a warp's lanes, in lane 0; every lane calls it. */
-template <typename T> static __device__ inline mb_sum<T> mb_sum_of_warp(mb_sum<T> sum) {
+/* One value, and how two become one; `F` has first<T>() and of(a, b). */
+template <typename T, typename F> struct mb_fold {
+    T folded;
+
+    __device__ mb_fold() : folded(F::template first<T>()) {}
+    __device__ void add(T v) { folded = F::of(folded, v); }
+    __device__ void add(const mb_fold &other) { add(other.folded); }
+    __device__ T value() const { return folded; }
+    __device__ mb_fold below(int lanes) const {
+        mb_fold other;
+        other.folded = __shfl_down_sync(0xffffffffu, folded, lanes);
+        return other;
+    }
+};
+
+/* mb_sum or mb_fold over a warp's lanes, in lane 0; every lane calls it. */
+template <typename A> static __device__ inline A mb_total_of_warp(A total) {
 #pragma unroll
-    for (int lanes = 16; lanes > 0; lanes /= 2) sum.add(sum.below(lanes));
-    return sum;
+    for (int lanes = 16; lanes > 0; lanes /= 2) total.add(total.below(lanes));
+    return total;
 }
 
 /* Axes and the steps along them. */

@@ -1,25 +1,31 @@
 /* Operations on single elements, and those that only move them. */
 #include "operations.cuh"
 
+#include <limits>
+
 /* ---- y = f(a, b) ---- */
 
-template <typename T, typename F>
-static __global__ void binary(struct mb_nest nest, const T *a, const T *b, T *y, int64_t count) {
+template <typename T, typename R, typename F>
+static __global__ void binary(struct mb_nest nest, const T *a, const T *b, R *y, int64_t count) {
     for (int64_t i = mb_first(); i < count; i += mb_step())
         y[i] = F::of(a[mb_offset_at(i, nest.rank, nest.extent, nest.step[0])],
                      b[mb_offset_at(i, nest.rank, nest.extent, nest.step[1])]);
 }
 
-template <typename F> struct run_binary {
+/* The type of a result: the operands', or bool. */
+template <bool TO_BOOL, typename T> using result_type = std::conditional_t<TO_BOOL, uint8_t, T>;
+
+template <bool TO_BOOL, typename F> struct run_binary {
     template <typename T>
     static cudaError_t with(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+        typedef result_type<TO_BOOL, T> R;
         const struct mb_shape *y = &args->node->type.shape;
         const int64_t count = mb_count_of(y);
         return mb_launch(
-            binary<T, F>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS), 0,
+            binary<T, R, F>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS), 0,
             stream, mb_nest_broadcast(y, &args->types[0]->shape, &args->types[1]->shape),
             static_cast<const T *>(args->operands[0]), static_cast<const T *>(args->operands[1]),
-            static_cast<T *>(args->y), count);
+            static_cast<R *>(args->y), count);
     }
 };
 
@@ -32,24 +38,44 @@ template <typename T> static __device__ inline T divide(T a, T b) {
     return a / b;
 }
 
-#define BINARY(id, expression)                                                                     \
+template <typename T> static __device__ inline T remainder_of(T a, T b) {
+    if constexpr (std::is_integral<T>::value)
+        return b == 0 || b == -1 ? 0 : a % b;
+    else
+        return fmod(a, b);
+}
+
+#define BINARY_TO(to_bool, set, id, expression)                                                    \
     struct element_##id {                                                                          \
-        template <typename T> static __device__ T of(T a, T b) {                                   \
+        template <typename T> static __device__ result_type<to_bool, T> of(T a, T b) {             \
             typedef typename mb_wrapping<T>::type U;                                               \
             static_cast<void>(U(0));                                                               \
-            return static_cast<T>(expression);                                                     \
+            return static_cast<result_type<to_bool, T>>(expression);                               \
         }                                                                                          \
     };                                                                                             \
     cudaError_t mb_cuda_run_##id(const struct mb_cuda_operation_args *args, cudaStream_t stream) { \
-        MB_FOR_NUMBERS(args->node->type.dtype, run_binary<element_##id>::with, args, stream)       \
+        using run = run_binary<to_bool, element_##id>;                                             \
+        MB_FOR_##set(args->types[0]->dtype, run::template with, args, stream)                      \
     }
+#define BINARY(id, expression)       BINARY_TO(false, NUMBERS, id, expression)
+#define COMPARE(set, id, expression) BINARY_TO(true, set, id, expression)
 
 BINARY(ADD, static_cast<U>(a) + static_cast<U>(b))
 BINARY(SUB, static_cast<U>(a) - static_cast<U>(b))
 BINARY(MUL, static_cast<U>(a) * static_cast<U>(b))
 BINARY(DIV, divide(a, b))
 BINARY(MAX, mb_larger_of(a, b))
-BINARY(MIN, a < b || a != a ? a : b)
+BINARY(MIN, mb_smaller_of(a, b))
+BINARY(MOD, remainder_of(a, b))
+BINARY_TO(false, FLOATS, POW, pow(a, b))
+COMPARE(NUMBERS, LT, a < b)
+COMPARE(NUMBERS, LE, a <= b)
+COMPARE(NUMBERS, GT, a > b)
+COMPARE(NUMBERS, GE, a >= b)
+COMPARE(ANY, EQ, a == b)
+COMPARE(ANY, NE, a != b)
+COMPARE(BOOLS, AND, a &&b)
+COMPARE(BOOLS, OR, a || b)
 
 /* ---- y = f(a) ---- */
 
@@ -88,9 +114,80 @@ UNARY(TANH, FLOATS, tanh(a))
 UNARY(EXP, FLOATS, exp(a))
 UNARY(LOG, FLOATS, log(a))
 UNARY(SQRT, FLOATS, sqrt(a))
+UNARY(LOG2, FLOATS, log2(a))
+UNARY(LOG10, FLOATS, log10(a))
+UNARY(SIN, FLOATS, sin(a))
+UNARY(COS, FLOATS, cos(a))
+UNARY(FLOOR, FLOATS, floor(a))
+UNARY(CEIL, FLOATS, ceil(a))
+UNARY(ROUND, FLOATS, rint(a))
+UNARY(NOT, BOOLS, !a)
 UNARY(GELU, FLOATS, a *T(0.5) * erfc(-a * T(0.70710678118654752440)))
 
+/* ---- other element types ---- */
+
+/* Floats to integers toward zero; what does not fit, to the nearest that does; NaN to 0. */
+template <typename R, typename T> static __device__ inline R cast_to(T a) {
+    if constexpr (std::is_same<R, uint8_t>::value) {
+        return a != 0;
+    } else if constexpr (std::is_integral<R>::value && !std::is_integral<T>::value) {
+        const R least = std::numeric_limits<R>::min(), most = std::numeric_limits<R>::max();
+        if (a != a) return 0;
+        if (a >= -static_cast<T>(least)) return most;
+        if (a < static_cast<T>(least)) return least;
+    }
+    return static_cast<R>(a);
+}
+
+template <typename T, typename R> static __global__ void cast(const T *a, R *y, int64_t count) {
+    for (int64_t i = mb_first(); i < count; i += mb_step()) y[i] = cast_to<R>(a[i]);
+}
+
+template <typename T> struct run_cast_from {
+    template <typename R>
+    static cudaError_t to(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+        const int64_t count = mb_count_of(&args->node->type.shape);
+        return mb_launch(
+            cast<T, R>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS), 0,
+            stream, static_cast<const T *>(args->operands[0]), static_cast<R *>(args->y), count);
+    }
+};
+
+template <typename T>
+static cudaError_t run_cast(const struct mb_cuda_operation_args *args, cudaStream_t stream){
+    MB_FOR_ANY(args->node->type.dtype, run_cast_from<T>::template to, args, stream)}
+
+cudaError_t mb_cuda_run_CAST(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    MB_FOR_ANY(args->types[0]->dtype, run_cast, args, stream)
+}
+
 /* ---- moving elements ---- */
+
+template <typename T>
+static __global__ void select(struct mb_nest nest, const uint8_t *which, const T *a, const T *b,
+                              T *y, int64_t count) {
+    for (int64_t i = mb_first(); i < count; i += mb_step())
+        y[i] = which[mb_offset_at(i, nest.rank, nest.extent, nest.step[0])]
+                   ? a[mb_offset_at(i, nest.rank, nest.extent, nest.step[1])]
+                   : b[mb_offset_at(i, nest.rank, nest.extent, nest.step[2])];
+}
+
+template <typename T>
+static cudaError_t run_select(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    const struct mb_shape *y = &args->node->type.shape;
+    const struct mb_shape *operands[] = {&args->types[0]->shape, &args->types[1]->shape,
+                                         &args->types[2]->shape};
+    const int64_t count = mb_count_of(y);
+    return mb_launch(select<T>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS),
+                     0, stream, mb_nest_of(y, operands, 3),
+                     static_cast<const uint8_t *>(args->operands[0]),
+                     static_cast<const T *>(args->operands[1]),
+                     static_cast<const T *>(args->operands[2]), static_cast<T *>(args->y), count);
+}
+
+cudaError_t mb_cuda_run_SELECT(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    MB_FOR_SIZES(args->node->type.dtype, run_select, args, stream)
+}
 
 template <typename T> static __global__ void fill(T value, T *y, int64_t count) {
     for (int64_t i = mb_first(); i < count; i += mb_step()) y[i] = value;
@@ -146,10 +243,5 @@ static cudaError_t run_transpose(const struct mb_cuda_operation_args *args, cuda
 }
 
 cudaError_t mb_cuda_run_TRANSPOSE(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
-    switch (mb_dtype_size(args->node->type.dtype)) {
-    case 1: return run_transpose<uint8_t>(args, stream);
-    case 4: return run_transpose<uint32_t>(args, stream);
-    case 8: return run_transpose<uint64_t>(args, stream);
-    }
-    return cudaErrorNotSupported;
+    MB_FOR_SIZES(args->node->type.dtype, run_transpose, args, stream)
 }

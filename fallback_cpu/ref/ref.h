@@ -7,8 +7,8 @@
 /* Operands and result as doubles, row-major; types[i] belongs to operand i. */
 struct mb_ref_args {
     const struct mb_node *node;
-    const struct mb_type *types[2];
-    const double *operands[2];
+    const struct mb_type *types[MB_MAX_OPERANDS];
+    const double *operands[MB_MAX_OPERANDS];
     const void *param; /* host data, for PARAM alone */
     double *y;
     size_t count;          /* elements of y */

@@ -132,6 +132,7 @@ static void pool(const struct mb_ref_args *args, double (*f)(double, double), do
 
 static double add(double a, double b) { return a + b; }
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
+static double smaller(double a, double b) { return isnan(a) || a < b ? a : b; }
 
 void mb_ref_MAXPOOL2D(const struct mb_ref_args *args) { pool(args, larger, 1); }
 
@@ -151,7 +152,8 @@ static void strides_of(const struct mb_shape *shape, int64_t stride[MB_MAX_RANK]
     }
 }
 
-static void reduce(const struct mb_ref_args *args, bool mean) {
+/* Folds the elements along the axes with `f`, in index order, from the first one. */
+static void reduce(const struct mb_ref_args *args, double (*f)(double, double), bool mean) {
     const struct mb_shape *x = &args->types[0]->shape;
     const uint32_t axes = args->node->attr.reduce.axes;
     int64_t stride[MB_MAX_RANK], terms = 1;
@@ -166,38 +168,76 @@ static void reduce(const struct mb_ref_args *args, bool mean) {
             base += rest % x->dim[i] * stride[i];
             rest /= x->dim[i];
         }
-        double sum = 0;
-        for (int64_t term = 0; term < terms; term++) {
+        double value = args->operands[0][base];
+        for (int64_t term = 1; term < terms; term++) {
             int64_t at = base, r = term;
             for (int32_t i = x->rank - 1; i >= 0; i--) {
                 if (!(axes >> i & 1)) continue;
                 at += r % x->dim[i] * stride[i];
                 r /= x->dim[i];
             }
-            sum += args->operands[0][at];
+            value = f(value, args->operands[0][at]);
         }
-        args->y[out] = mean ? sum / (double)terms : sum;
+        args->y[out] = mean ? value / (double)terms : value;
     }
 }
 
-void mb_ref_SUM(const struct mb_ref_args *args) { reduce(args, false); }
-void mb_ref_MEAN(const struct mb_ref_args *args) { reduce(args, true); }
+static double multiply(double a, double b) { return a * b; }
 
-void mb_ref_SOFTMAX(const struct mb_ref_args *args) {
-    const struct mb_shape *shape = &args->node->type.shape;
+void mb_ref_SUM(const struct mb_ref_args *args) { reduce(args, add, false); }
+void mb_ref_MEAN(const struct mb_ref_args *args) { reduce(args, add, true); }
+void mb_ref_PROD(const struct mb_ref_args *args) { reduce(args, multiply, false); }
+void mb_ref_REDUCE_MAX(const struct mb_ref_args *args) { reduce(args, larger, false); }
+void mb_ref_REDUCE_MIN(const struct mb_ref_args *args) { reduce(args, smaller, false); }
+
+/* The lines of the operand along one axis. */
+struct lines {
+    int64_t count, extent, step;
+};
+
+static struct lines lines_of(const struct mb_ref_args *args) {
+    const struct mb_shape *shape = &args->types[0]->shape;
     const int32_t axis = args->node->attr.axis.axis;
-    int64_t stride[MB_MAX_RANK];
+    int64_t stride[MB_MAX_RANK] = {0};
     strides_of(shape, stride);
-    const int64_t extent = shape->dim[axis], step = stride[axis];
+    struct lines lines = {1, shape->dim[axis], stride[axis]};
+    for (int32_t i = 0; i < shape->rank; i++)
+        if (i != axis) lines.count *= shape->dim[i];
+    return lines;
+}
+
+static int64_t line_start(const struct lines *lines, int64_t line) {
+    return line / lines->step * lines->step * lines->extent + line % lines->step;
+}
+
+static void softmax(const struct mb_ref_args *args, bool logarithm) {
+    const struct lines lines = lines_of(args);
 #pragma omp parallel for
-    for (int64_t line = 0; line < (int64_t)args->count / extent; line++) {
-        const int64_t at = line / step * step * extent + line % step;
-        const double *x = args->operands[0] + at;
-        double *y = args->y + at;
+    for (int64_t line = 0; line < lines.count; line++) {
+        const double *x = args->operands[0] + line_start(&lines, line);
+        double *y = args->y + line_start(&lines, line);
         double max = x[0], sum = 0;
-        for (int64_t i = 1; i < extent; i++) max = larger(max, x[i * step]);
-        for (int64_t i = 0; i < extent; i++) sum += y[i * step] = exp(x[i * step] - max);
-        for (int64_t i = 0; i < extent; i++) y[i * step] /= sum;
+        for (int64_t i = 1; i < lines.extent; i++) max = larger(max, x[i * lines.step]);
+        for (int64_t i = 0; i < lines.extent; i++) sum += exp(x[i * lines.step] - max);
+        for (int64_t i = 0; i < lines.extent; i++) {
+            const double above = x[i * lines.step] - max;
+            y[i * lines.step] = logarithm ? above - log(sum) : exp(above) / sum;
+        }
+    }
+}
+
+void mb_ref_SOFTMAX(const struct mb_ref_args *args) { softmax(args, false); }
+void mb_ref_LOG_SOFTMAX(const struct mb_ref_args *args) { softmax(args, true); }
+
+void mb_ref_ARGMAX(const struct mb_ref_args *args) {
+    const struct lines lines = lines_of(args);
+#pragma omp parallel for
+    for (int64_t line = 0; line < lines.count; line++) {
+        const double *x = args->operands[0] + line_start(&lines, line);
+        int64_t best = 0;
+        for (int64_t i = 1; i < lines.extent && !isnan(x[best * lines.step]); i++)
+            if (isnan(x[i * lines.step]) || x[i * lines.step] > x[best * lines.step]) best = i;
+        args->y[line] = (double)best;
     }
 }
 

@@ -40,7 +40,7 @@ struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *opera
                         const union mb_attr *attr, const struct mb_type *given,
                         struct mb_ast_span at) {
     struct mb_shape_error why = {.code = NULL};
-    const struct mb_type *types[2] = {NULL, NULL};
+    const struct mb_type *types[MB_MAX_OPERANDS] = {NULL};
     size_t bytes;
     if (!reserve_node(c)) return mb_bad();
     struct mb_node *n = &c->nodes[c->n_nodes];
@@ -68,7 +68,8 @@ struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *opera
         n->operand[0] = n->operand[1];
         n->operand[1] = first;
     }
-    bool keeps_tag = mb_op_info(op)->attr == MB_ATTR_NONE && op != MB_OP_MATMUL;
+    enum mb_attr_kind kind = mb_op_info(op)->attr;
+    bool keeps_tag = (kind == MB_ATTR_NONE && op != MB_OP_MATMUL) || kind == MB_ATTR_DTYPE;
     if (op == MB_OP_CONV2D)
         tag = attr->conv.layout == MB_NCHW ? MB_TAG_NCHW : MB_TAG_NHWC;
     else if (op == MB_OP_MAXPOOL2D || op == MB_OP_AVGPOOL2D)

@@ -1,5 +1,7 @@
 #include "generic_index.h"
 
+#include <string.h>
+
 void mb_steps_of(const struct mb_shape *shape, int64_t step[MB_MAX_RANK]) {
     int64_t s = 1;
     for (int32_t i = shape->rank - 1; i >= 0; i--) {
@@ -18,32 +20,34 @@ static void broadcast_steps(const struct mb_shape *y, const struct mb_shape *a,
         step[i] = i < missing || a->dim[i - missing] == 1 ? 0 : own[i - missing];
 }
 
-struct mb_nest mb_nest_broadcast(const struct mb_shape *y, const struct mb_shape *a,
-                                 const struct mb_shape *b) {
+struct mb_nest mb_nest_of(const struct mb_shape *y, const struct mb_shape *const *operands, int n) {
     struct mb_nest nest = {.rank = 1, .extent = {1}};
-    int64_t step[2][MB_MAX_RANK];
-    broadcast_steps(y, a, step[0]);
-    broadcast_steps(y, b, step[1]);
+    int64_t step[MB_MAX_OPERANDS][MB_MAX_RANK];
+    for (int k = 0; k < n; k++) broadcast_steps(y, operands[k], step[k]);
     for (int32_t i = 0; i < y->rank; i++) {
         const int64_t extent = y->dim[i];
         if (extent == 1) continue;
         const int32_t last = nest.rank - 1;
-        const bool merges = nest.extent[last] == 1 || (nest.step[0][last] == step[0][i] * extent &&
-                                                       nest.step[1][last] == step[1][i] * extent);
+        bool merges = true;
+        for (int k = 0; k < n; k++) merges &= nest.step[k][last] == step[k][i] * extent;
+        merges |= nest.extent[last] == 1;
         const int32_t at = merges ? last : nest.rank++;
         nest.extent[at] = merges ? nest.extent[at] * extent : extent;
-        nest.step[0][at] = step[0][i];
-        nest.step[1][at] = step[1][i];
+        for (int k = 0; k < n; k++) nest.step[k][at] = step[k][i];
     }
     return nest;
 }
 
-void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[2]) {
-    offset[0] = offset[1] = 0;
+struct mb_nest mb_nest_broadcast(const struct mb_shape *y, const struct mb_shape *a,
+                                 const struct mb_shape *b) {
+    return mb_nest_of(y, (const struct mb_shape *[]){a, b}, 2);
+}
+
+void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[MB_MAX_OPERANDS]) {
+    memset(offset, 0, MB_MAX_OPERANDS * sizeof *offset);
     for (int32_t i = nest->rank - 2; i >= 0; i--) {
         const int64_t at = row % nest->extent[i];
-        offset[0] += at * nest->step[0][i];
-        offset[1] += at * nest->step[1][i];
+        for (int k = 0; k < MB_MAX_OPERANDS; k++) offset[k] += at * nest->step[k][i];
         row /= nest->extent[i];
     }
 }

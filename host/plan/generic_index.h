@@ -16,18 +16,22 @@ static inline int64_t mb_count_of(const struct mb_shape *shape) {
     return count;
 }
 
-/* A loop nest over a result and two operands, neighbouring axes merged where both operands allow.
+/* A loop nest over a result and its operands, neighbouring axes merged where all operands allow.
  * Operand steps are in elements; 0 where the operand is broadcast. */
 struct mb_nest {
     int32_t rank; /* >= 1; the last axis is the innermost */
-    int64_t extent[MB_MAX_RANK], step[2][MB_MAX_RANK];
+    int64_t extent[MB_MAX_RANK], step[MB_MAX_OPERANDS][MB_MAX_RANK];
 };
 
+/* Of the first `n` operands; the others' steps are 0. */
+struct mb_nest mb_nest_of(const struct mb_shape *y, const struct mb_shape *const *operands, int n);
+
+/* Of two operands. */
 struct mb_nest mb_nest_broadcast(const struct mb_shape *y, const struct mb_shape *a,
                                  const struct mb_shape *b);
 
-/* Offsets of both operands at row `row` of all rows of the innermost axis. */
-void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[2]);
+/* Offsets of the operands at row `row` of all rows of the innermost axis. */
+void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[MB_MAX_OPERANDS]);
 
 /* Row-major steps of a shape. */
 void mb_steps_of(const struct mb_shape *shape, int64_t step[MB_MAX_RANK]);

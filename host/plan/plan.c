@@ -245,13 +245,20 @@ static enum mb_dtype operand_dtype(const struct mb_plan *plan, const struct mb_n
     return node->n_operands ? node_at(plan, node->operand[0])->type.dtype : node->type.dtype;
 }
 
-static struct mb_step operation_step(const struct mb_plan *plan, uint32_t i) {
+static struct mb_step operation_step(const struct mb_plan *plan,
+                                     const struct mb_plan_device *device, uint32_t i) {
     const struct mb_node *node = node_at(plan, i);
-    return (struct mb_step){.node = i,
+    const struct mb_type *types[MB_MAX_OPERANDS] = {NULL};
+    size_t scratch = 0;
+    for (uint32_t k = 0; k < node->n_operands; k++)
+        types[k] = &node_at(plan, node->operand[k])->type;
+    if (device->operation_scratch) scratch = device->operation_scratch(device->self, node, types);
+    return (struct mb_step){.choice = {.scratch_bytes = scratch},
+                            .node = i,
                             .head = MB_NO_NODE,
                             .x = node->n_operands > 0 ? node->operand[0] : MB_NO_NODE,
                             .w = node->n_operands > 1 ? node->operand[1] : MB_NO_NODE,
-                            .bias = MB_NO_NODE};
+                            .bias = node->n_operands > 2 ? node->operand[2] : MB_NO_NODE};
 }
 
 /* Steps in the order of the last node that each computes. A fused chain is found at its head, which
@@ -282,7 +289,7 @@ static enum mb_status make_steps(struct mb_plan *plan, const struct mb_plan_devi
         if (!device->has_operation(device->self, node->op, operand_dtype(plan, node)))
             return mb_fail(err, MB_E_UNSUPPORTED, "%s: %%%u = %s: not for %s", device->name,
                            node->id, mb_op_info(node->op)->name, mb_dtype_name(node->type.dtype));
-        step = operation_step(plan, i);
+        step = operation_step(plan, device, i);
         append(plan, list, &step);
     }
     return MB_OK;

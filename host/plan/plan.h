@@ -51,6 +51,10 @@ struct mb_plan_device {
                              struct mb_kernel_choice *out, struct mb_err *err);
     /* Whether the device has the operation on its own, on operands of this dtype. */
     bool (*has_operation)(const void *self, enum mb_op op, enum mb_dtype dtype);
+    /* Scratch bytes of the operation on its own, on operands of these types. NULL: none need any.
+     */
+    size_t (*operation_scratch)(const void *self, const struct mb_node *node,
+                                const struct mb_type *const *types);
 };
 
 /* Where a value's bytes are. */
@@ -87,7 +91,7 @@ struct mb_step {
     uint32_t node; /* whose value it computes; of a copy: the node copied */
     uint32_t head; /* the matmul or conv2d of a kernel step */
     uint32_t x, w; /* operands, MB_NO_NODE: none */
-    uint32_t bias; /* node or MB_NO_NODE */
+    uint32_t bias; /* node or MB_NO_NODE; the third operand of an operation */
     bool is_copy;  /* to output `output` */
     uint32_t output;
     bool packs_in_run;     /* w or bias is known only then */

@@ -131,6 +131,7 @@ static void print_node(const struct mb_program *p, const struct mb_node *n, FILE
         fputc(' ', out);
         print_dims(&n->type.shape, out);
         break;
+    case MB_ATTR_DTYPE: fprintf(out, " dtype=%s", mb_dtype_name(at->dtype.dtype)); break;
     case MB_ATTR_PERM:
         fputs(" perm=[", out);
         for (int32_t i = 0; i < n->type.shape.rank; i++)

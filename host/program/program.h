@@ -38,6 +38,7 @@ enum mb_attr_kind {
     MB_ATTR_AXIS,
     MB_ATTR_SHAPE,
     MB_ATTR_PERM,
+    MB_ATTR_DTYPE,
 };
 
 /* Axis order of images and filters. */
@@ -81,12 +82,17 @@ union mb_attr {
     struct mb_attr_perm {
         int8_t perm[MB_MAX_RANK];
     } perm;
+    struct mb_attr_dtype {
+        enum mb_dtype dtype;
+    } dtype;
 };
+
+enum { MB_MAX_OPERANDS = 3 };
 
 struct mb_node {
     enum mb_op op;
     uint32_t n_operands;
-    uint32_t operand[2]; /* node indices */
+    uint32_t operand[MB_MAX_OPERANDS]; /* node indices */
     uint32_t id;         /* the number printed as %id; ascending, gaps where values were removed */
     struct mb_type type; /* of the result */
     union mb_attr attr;

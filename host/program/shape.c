@@ -47,11 +47,30 @@ static bool dims_agree(int64_t a, int64_t b) {
 
 static bool is_float(enum mb_dtype dtype) { return dtype == MB_F32 || dtype == MB_F64; }
 
-static bool same_dtypes(const struct rule *r) {
-    enum mb_dtype a = r->operands[0]->dtype, b = r->operands[1]->dtype;
+static bool same_dtypes_at(const struct rule *r, int i, int k) {
+    enum mb_dtype a = r->operands[i]->dtype, b = r->operands[k]->dtype;
     if (a == b) return true;
     return refuse(r, "E2001", "E2004", "%s: element types differ: %s and %s", name_of(r),
                   mb_dtype_name(a), mb_dtype_name(b));
+}
+
+static bool same_dtypes(const struct rule *r) { return same_dtypes_at(r, 0, 1); }
+
+static bool needs_float(const struct rule *r) {
+    if (is_float(r->operands[0]->dtype)) return true;
+    return refuse(r, "E2001", "E2005", "%s: needs a floating-point tensor, not %s", name_of(r),
+                  mb_dtype_name(r->operands[0]->dtype));
+}
+
+static bool needs_number(const struct rule *r) {
+    if (r->operands[0]->dtype != MB_BOOL) return true;
+    return refuse(r, "E2001", "E2005", "%s: bool has no arithmetic", name_of(r));
+}
+
+static bool needs_bool(const struct rule *r) {
+    if (r->operands[0]->dtype == MB_BOOL) return true;
+    return refuse(r, "E2001", "E2005", "%s: needs a bool tensor, not %s", name_of(r),
+                  mb_dtype_name(r->operands[0]->dtype));
 }
 
 static bool infer_given(const struct rule *r) {
@@ -77,32 +96,72 @@ static const char *operator_of(enum mb_op op) {
     case MB_OP_SUB: return "-";
     case MB_OP_MUL: return "*";
     case MB_OP_DIV: return "/";
+    case MB_OP_MOD: return "%";
+    case MB_OP_LT: return "<";
+    case MB_OP_LE: return "<=";
+    case MB_OP_GT: return ">";
+    case MB_OP_GE: return ">=";
+    case MB_OP_EQ: return "==";
+    case MB_OP_NE: return "!=";
+    case MB_OP_AND: return "&&";
+    case MB_OP_OR: return "||";
     default: return mb_op_info(op)->name;
     }
 }
 
-static bool infer_broadcast(const struct rule *r) {
-    const struct mb_shape *a = &r->operands[0]->shape, *b = &r->operands[1]->shape;
-    if (!same_dtypes(r)) return false;
-    if (r->operands[0]->dtype == MB_BOOL)
-        return refuse(r, "E2001", "E2005", "%s: bool has no arithmetic", name_of(r));
-    r->type->dtype = r->operands[0]->dtype;
+/* The result's shape is a's broadcast with b's. */
+static bool broadcast_to(const struct rule *r, const struct mb_shape *a, const struct mb_shape *b) {
     if (mb_shape_broadcast(a, b, &r->type->shape)) return true;
     return refuse(r, "E2101", "E3001", "cannot broadcast shapes %s and %s for `%s`",
                   text_of(r, a).s, text_of(r, b).s, operator_of(r->op));
 }
 
+/* Two operands of one element type, broadcast to a result of type `dtype`. */
+static bool pair_to(const struct rule *r, enum mb_dtype dtype) {
+    r->type->dtype = dtype;
+    return same_dtypes(r) && broadcast_to(r, &r->operands[0]->shape, &r->operands[1]->shape);
+}
+
+static bool infer_broadcast(const struct rule *r) {
+    return needs_number(r) && pair_to(r, r->operands[0]->dtype);
+}
+
+static bool infer_broadcast_float(const struct rule *r) {
+    return needs_float(r) && pair_to(r, r->operands[0]->dtype);
+}
+
+static bool infer_compare(const struct rule *r) { return needs_number(r) && pair_to(r, MB_BOOL); }
+static bool infer_equal(const struct rule *r) { return pair_to(r, MB_BOOL); }
+static bool infer_logical(const struct rule *r) { return needs_bool(r) && pair_to(r, MB_BOOL); }
+
+static bool infer_select(const struct rule *r) {
+    if (!needs_bool(r) || !same_dtypes_at(r, 1, 2) ||
+        !broadcast_to(r, &r->operands[1]->shape, &r->operands[2]->shape))
+        return false;
+    const struct mb_shape values = r->type->shape;
+    r->type->dtype = r->operands[1]->dtype;
+    return broadcast_to(r, &r->operands[0]->shape, &values);
+}
+
 static bool infer_same(const struct rule *r) {
     *r->type = *r->operands[0];
-    if (r->type->dtype != MB_BOOL) return true;
-    return refuse(r, "E2001", "E2005", "%s: bool has no arithmetic", name_of(r));
+    return needs_number(r);
 }
 
 static bool infer_same_float(const struct rule *r) {
     *r->type = *r->operands[0];
-    if (is_float(r->type->dtype)) return true;
-    return refuse(r, "E2001", "E2005", "%s: needs a floating-point tensor, not %s", name_of(r),
-                  mb_dtype_name(r->type->dtype));
+    return needs_float(r);
+}
+
+static bool infer_logical_not(const struct rule *r) {
+    *r->type = *r->operands[0];
+    return needs_bool(r);
+}
+
+static bool infer_cast(const struct rule *r) {
+    *r->type = *r->operands[0];
+    r->type->dtype = r->attr->dtype.dtype;
+    return true;
 }
 
 static bool infer_matmul(const struct rule *r) {
@@ -187,9 +246,7 @@ static bool infer_conv2d(const struct rule *r) {
 static bool infer_pool2d(const struct rule *r) {
     const struct mb_shape *x = &r->operands[0]->shape;
     const struct mb_attr_pool *at = &r->attr->pool;
-    if (!is_float(r->operands[0]->dtype))
-        return refuse(r, "E2001", "E2005", "%s: needs a floating-point tensor, not %s", name_of(r),
-                      mb_dtype_name(r->operands[0]->dtype));
+    if (!needs_float(r)) return false;
     if (x->rank != 4)
         return refuse(r, "E2102", "E3002", "%s: needs rank 4, not %s", name_of(r), text_of(r, x).s);
     *r->type = *r->operands[0];
@@ -205,8 +262,7 @@ static bool infer_reduce(const struct rule *r) {
     const struct mb_shape *x = &r->operands[0]->shape;
     const struct mb_attr_reduce *at = &r->attr->reduce;
     struct mb_shape *y = &r->type->shape;
-    if (r->operands[0]->dtype == MB_BOOL)
-        return refuse(r, "E2001", "E2005", "%s: bool has no arithmetic", name_of(r));
+    if (!needs_number(r)) return false;
     if (at->axes >> x->rank)
         return refuse(r, "E2102", "E3004", "%s: axis out of range for rank %d", name_of(r),
                       x->rank);
@@ -219,19 +275,29 @@ static bool infer_reduce(const struct rule *r) {
     return true;
 }
 
-static bool infer_reduce_float(const struct rule *r) {
-    struct mb_type ignored;
-    struct rule check = *r;
-    check.type = &ignored;
-    return infer_same_float(&check) && infer_reduce(r);
-}
+static bool infer_reduce_float(const struct rule *r) { return needs_float(r) && infer_reduce(r); }
 
-static bool infer_along_axis(const struct rule *r) {
-    int32_t axis = r->attr->axis.axis, rank = r->operands[0]->shape.rank;
-    if (!infer_same_float(r)) return false;
+static bool has_axis(const struct rule *r, int32_t axis) {
+    int32_t rank = r->operands[0]->shape.rank;
     if (axis >= 0 && axis < rank) return true;
     return refuse(r, "E2102", "E3004", "%s: axis %d out of range for rank %d", name_of(r), axis,
                   rank);
+}
+
+static bool infer_along_axis(const struct rule *r) {
+    return infer_same_float(r) && has_axis(r, r->attr->axis.axis);
+}
+
+static bool infer_argmax(const struct rule *r) {
+    const struct mb_shape *x = &r->operands[0]->shape;
+    if (!needs_number(r) || !has_axis(r, r->attr->axis.axis)) return false;
+    if (x->dim[r->attr->axis.axis] > INT32_MAX)
+        return refuse(r, "E2102", NULL, "%s: indices of %s do not fit i32", name_of(r),
+                      text_of(r, x).s);
+    *r->type = (struct mb_type){MB_I32, {.rank = 0}};
+    for (int32_t i = 0; i < x->rank; i++)
+        if (i != r->attr->axis.axis) r->type->shape.dim[r->type->shape.rank++] = x->dim[i];
+    return true;
 }
 
 /* The product of the extents; false when it overflows. Symbols are noted and left out. */

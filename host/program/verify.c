@@ -11,7 +11,7 @@ static enum mb_status check_node(const struct mb_program *p, uint32_t i, struct 
     if (n->n_operands != info->n_operands)
         return mb_fail(err, MB_E_PROGRAM, "%%%u = %s: %u operands instead of %u", n->id, info->name,
                        n->n_operands, info->n_operands);
-    const struct mb_type *types[2] = {NULL, NULL};
+    const struct mb_type *types[MB_MAX_OPERANDS] = {NULL};
     for (uint32_t k = 0; k < n->n_operands; k++) {
         if (n->operand[k] >= i)
             return mb_fail(err, MB_E_PROGRAM, "%%%u = %s: operand %u is used before its definition",
