@@ -92,6 +92,46 @@ static bool axis_set(struct mb_check *c, const struct mb_ast_expr *e, int32_t ra
     return true;
 }
 
+/* ---- extents that are not written ---- */
+
+enum { INFERRED_DIM = -1 };
+
+/* The extent that -1 stands for: what is left of `from` when the other dimensions are divided out,
+ * symbols against equal symbols. 0: does not divide. */
+static int64_t infer_extent(const struct mb_shape *from, const struct mb_shape *to, int place) {
+    struct mb_shape x = *from, y = *to;
+    int64_t have = 1, need = 1;
+    y.dim[place] = 1;
+    for (int32_t i = 0; i < x.rank; i++)
+        for (int32_t k = 0; k < y.rank; k++)
+            if (x.dim[i] == y.dim[k] && x.dim[i] != 1 && x.dim[i] != MB_DIM_UNKNOWN) {
+                x.dim[i] = y.dim[k] = 1;
+                break;
+            }
+    int64_t symbol = 0;
+    int n_symbols = 0;
+    for (int32_t i = 0; i < x.rank; i++) {
+        if (x.dim[i] >= 0) {
+            if (__builtin_mul_overflow(have, x.dim[i], &have)) return 0;
+        } else {
+            symbol = x.dim[i];
+            n_symbols++;
+        }
+    }
+    for (int32_t k = 0; k < y.rank; k++) {
+        if (y.dim[k] < 0) return MB_DIM_UNKNOWN;
+        if (__builtin_mul_overflow(need, y.dim[k], &need)) return 0;
+    }
+    if (n_symbols) return n_symbols == 1 && have == need ? symbol : MB_DIM_UNKNOWN;
+    return have % need ? 0 : have / need;
+}
+
+static struct mb_value flattened(struct mb_check *c, uint32_t x, struct mb_ast_span at) {
+    struct mb_shape shape = {1, {INFERRED_DIM}};
+    shape.dim[0] = infer_extent(&c->nodes[x].type.shape, &shape, 0);
+    return mb_emit_reshape(c, x, &shape, at);
+}
+
 /* ---- elementwise ---- */
 
 static struct mb_value lower_unary(struct mb_check *c, const struct mb_call *call) {
@@ -108,39 +148,62 @@ static struct mb_value lower_gelu(struct mb_check *c, const struct mb_call *call
     return lower_unary(c, call);
 }
 
-static struct mb_value lower_binary(struct mb_check *c, const struct mb_call *call) {
-    struct mb_value a = mb_check_expr(c, call->arg[0], NULL);
+/* Two arguments as tensors; a scalar takes the element type of the tensor beside it. */
+static bool tensor_pair(struct mb_check *c, const struct mb_ast_expr *const e[2],
+                        uint32_t nodes[2]) {
+    struct mb_value a = mb_check_expr(c, e[0], NULL);
     enum mb_dtype dtype = MB_F32;
     const enum mb_dtype *of_a = NULL;
-    uint32_t x, y;
     if (a.kind == MB_VALUE_TENSOR) {
         dtype = c->nodes[a.u.node].type.dtype;
         of_a = &dtype;
     }
-    struct mb_value b = mb_check_expr(c, call->arg[1], of_a);
+    struct mb_value b = mb_check_expr(c, e[1], of_a);
     if (!of_a && b.kind == MB_VALUE_TENSOR) {
         dtype = c->nodes[b.u.node].type.dtype;
         of_a = &dtype;
     }
-    if (!mb_value_tensor(c, a, call->arg[0]->at, of_a, &x) ||
-        !mb_value_tensor(c, b, call->arg[1]->at, of_a, &y))
+    return mb_value_tensor(c, a, e[0]->at, of_a, &nodes[0]) &&
+           mb_value_tensor(c, b, e[1]->at, of_a, &nodes[1]);
+}
+
+static struct mb_value lower_binary(struct mb_check *c, const struct mb_call *call) {
+    uint32_t nodes[2];
+    if (!tensor_pair(c, call->arg, nodes)) return mb_bad();
+    return mb_emit_binary(c, op_of(call), nodes[0], nodes[1], call->expr->at);
+}
+
+static struct mb_value lower_select(struct mb_check *c, const struct mb_call *call) {
+    uint32_t nodes[3];
+    if (!mb_check_tensor(c, call->arg[0], NULL, &nodes[0]) ||
+        !tensor_pair(c, call->arg + 1, nodes + 1))
         return mb_bad();
-    return mb_emit_binary(c, op_of(call), x, y, call->expr->at);
+    return mb_emit(c, MB_OP_SELECT, nodes, NULL, NULL, call->expr->at);
 }
 
-/* max(a, b) is elementwise; with one argument, a list or a keyword it is a reduction. */
-static struct mb_value lower_extremum(struct mb_check *c, const struct mb_call *call) {
-    const struct mb_ast_expr *b = call->arg[1];
-    if (!b || is_sequence(b) || call->arg[2] || call->arg[3])
-        return mb_check_outside(c, call->expr->at, "E2003",
-                                "`%s` as a reduction is not supported yet",
-                                builtins[call->builtin].name);
-    return lower_binary(c, call);
+/* True when an expression is the name of an element type. */
+static bool names_dtype(const struct mb_check *c, const struct mb_ast_expr *e,
+                        enum mb_dtype *dtype) {
+    return e->kind == MB_EXPR_NAME && mb_check_dtype(c, e->u.call.name, dtype);
 }
 
-/* ---- reductions and softmax ---- */
+static bool dtype_argument(struct mb_check *c, const struct mb_ast_expr *e, enum mb_dtype *dtype) {
+    if (!e || names_dtype(c, e, dtype)) return true;
+    refuse_argument(c, e, "E2001", "dtype must be f32, f64, i32, i64 or bool");
+    return false;
+}
 
-static struct mb_value reduction(struct mb_check *c, const struct mb_call *call,
+static struct mb_value lower_cast(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    enum mb_dtype dtype;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x) || !dtype_argument(c, call->arg[1], &dtype))
+        return mb_bad();
+    return mb_emit_cast(c, x, dtype, call->expr->at);
+}
+
+/* ---- reductions ---- */
+
+static struct mb_value reduction(struct mb_check *c, const struct mb_call *call, enum mb_op op,
                                  const struct mb_ast_expr *axes, const struct mb_ast_expr *keep) {
     uint32_t x;
     union mb_attr attr = {.reduce = {0, false}};
@@ -149,28 +212,66 @@ static struct mb_value reduction(struct mb_check *c, const struct mb_call *call,
     if (!axis_set(c, axes, rank, (1u << rank) - 1, &attr.reduce.axes) ||
         !bool_argument(c, keep, false, &attr.reduce.keepdims))
         return mb_bad();
-    return mb_emit(c, op_of(call), &x, &attr, NULL, call->expr->at);
+    return mb_emit(c, op, &x, &attr, NULL, call->expr->at);
+}
+
+/* max(a, b) is elementwise; with one argument, a list or a keyword it is a reduction. */
+static struct mb_value lower_extremum(struct mb_check *c, const struct mb_call *call) {
+    const struct mb_ast_expr *b = call->arg[1], *axes = call->arg[2];
+    if (b && !is_sequence(b) && !axes && !call->arg[3]) return lower_binary(c, call);
+    if (b && axes)
+        return refuse_argument(c, call->expr, "E2005", "either a second operand or axes, not both");
+    return reduction(c, call, op_of(call) == MB_OP_MAX ? MB_OP_REDUCE_MAX : MB_OP_REDUCE_MIN,
+                     axes ? axes : b, call->arg[3]);
 }
 
 static struct mb_value lower_reduce(struct mb_check *c, const struct mb_call *call) {
-    return reduction(c, call, call->arg[1], call->arg[2]);
+    return reduction(c, call, op_of(call), call->arg[1], call->arg[2]);
 }
 
 static struct mb_value lower_reduce_all(struct mb_check *c, const struct mb_call *call) {
-    return reduction(c, call, NULL, NULL);
+    return reduction(c, call, op_of(call), NULL, NULL);
+}
+
+/* ---- along one axis ---- */
+
+/* One axis out of `rank`; absent: `absent`, which may be negative. */
+static bool one_axis(struct mb_check *c, const struct mb_call *call, const struct mb_ast_expr *e,
+                     int64_t absent, int32_t rank, int32_t *out) {
+    int64_t axis = absent;
+    int n = 1;
+    if (e && !int_list(c, e, "the axis", 1, &axis, &n)) return false;
+    if (n == 1) return normal_axis(c, e ? e : call->expr, axis, rank, out);
+    mb_check_error(c, e->at, "E2102", NULL, "%s: needs one axis", builtins[call->builtin].name);
+    return false;
 }
 
 static struct mb_value lower_softmax(struct mb_check *c, const struct mb_call *call) {
     uint32_t x;
-    int64_t axis = -1;
-    int n = 1;
     union mb_attr attr = {.axis = {0}};
-    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
-    if (call->arg[1] && !int_list(c, call->arg[1], "the axis", 1, &axis, &n)) return mb_bad();
-    const struct mb_ast_expr *at = call->arg[1] ? call->arg[1] : call->expr;
-    if (n != 1) return refuse_argument(c, at, "E2102", "softmax: needs one axis");
-    if (!normal_axis(c, at, axis, c->nodes[x].type.shape.rank, &attr.axis.axis)) return mb_bad();
-    return mb_emit(c, MB_OP_SOFTMAX, &x, &attr, NULL, call->expr->at);
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x) ||
+        !one_axis(c, call, call->arg[1], -1, c->nodes[x].type.shape.rank, &attr.axis.axis))
+        return mb_bad();
+    return mb_emit(c, op_of(call), &x, &attr, NULL, call->expr->at);
+}
+
+/* i32, or i64 where the statement's value is declared so; without an axis that of the elements in
+ * row-major order. */
+static struct mb_value lower_argmax(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    union mb_attr attr = {.axis = {0}};
+    struct mb_value v = mb_bad();
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return v;
+    if (!call->arg[1]) {
+        v = flattened(c, x, call->expr->at);
+        if (v.kind != MB_VALUE_TENSOR) return v;
+        x = v.u.node;
+    }
+    if (!one_axis(c, call, call->arg[1], 0, c->nodes[x].type.shape.rank, &attr.axis.axis))
+        return mb_bad();
+    v = mb_emit(c, MB_OP_ARGMAX, &x, &attr, NULL, call->expr->at);
+    if (v.kind != MB_VALUE_TENSOR || !c->want || c->want->dtype != MB_I64) return v;
+    return mb_emit_cast(c, v.u.node, MB_I64, call->expr->at);
 }
 
 /* ---- convolution and pooling ---- */
@@ -386,8 +487,6 @@ static struct mb_value lower_pool2d(struct mb_check *c, const struct mb_call *ca
 
 /* ---- shapes ---- */
 
-enum { INFERRED_DIM = -1 };
-
 static bool put_extent(struct mb_check *c, const struct mb_ast_expr *e, struct mb_value v,
                        struct mb_shape *shape, int *inferred) {
     if (v.kind == MB_VALUE_BAD) return false;
@@ -444,42 +543,6 @@ static bool shape_argument(struct mb_check *c, const struct mb_ast_expr *e, stru
     return put_extent(c, e, v, shape, inferred);
 }
 
-/* The extent that -1 stands for: what is left of `from` when the other dimensions are divided out,
- * symbols against equal symbols. 0: does not divide. */
-static int64_t infer_extent(const struct mb_shape *from, const struct mb_shape *to, int place) {
-    struct mb_shape x = *from, y = *to;
-    int64_t have = 1, need = 1;
-    y.dim[place] = 1;
-    for (int32_t i = 0; i < x.rank; i++)
-        for (int32_t k = 0; k < y.rank; k++)
-            if (x.dim[i] == y.dim[k] && x.dim[i] != 1 && x.dim[i] != MB_DIM_UNKNOWN) {
-                x.dim[i] = y.dim[k] = 1;
-                break;
-            }
-    int64_t symbol = 0;
-    int n_symbols = 0;
-    for (int32_t i = 0; i < x.rank; i++) {
-        if (x.dim[i] >= 0) {
-            if (__builtin_mul_overflow(have, x.dim[i], &have)) return 0;
-        } else {
-            symbol = x.dim[i];
-            n_symbols++;
-        }
-    }
-    for (int32_t k = 0; k < y.rank; k++) {
-        if (y.dim[k] < 0) return MB_DIM_UNKNOWN;
-        if (__builtin_mul_overflow(need, y.dim[k], &need)) return 0;
-    }
-    if (n_symbols) return n_symbols == 1 && have == need ? symbol : MB_DIM_UNKNOWN;
-    return have % need ? 0 : have / need;
-}
-
-static struct mb_value emit_reshape(struct mb_check *c, const struct mb_call *call, uint32_t x,
-                                    const struct mb_shape *shape) {
-    union mb_attr attr = {.shape = {*shape}};
-    return mb_emit(c, MB_OP_RESHAPE, &x, &attr, NULL, call->expr->at);
-}
-
 static struct mb_value lower_reshape(struct mb_check *c, const struct mb_call *call) {
     uint32_t x;
     struct mb_shape shape;
@@ -499,7 +562,7 @@ static struct mb_value lower_reshape(struct mb_check *c, const struct mb_call *c
         }
         shape.dim[inferred] = extent;
     }
-    return emit_reshape(c, call, x, &shape);
+    return mb_emit_reshape(c, x, &shape, call->expr->at);
 }
 
 static struct mb_value lower_transpose(struct mb_check *c, const struct mb_call *call) {
@@ -539,7 +602,7 @@ static struct mb_value lower_expand_dims(struct mb_check *c, const struct mb_cal
     if (!axis_set(c, call->arg[1], from.rank + n, 0, &set)) return mb_bad();
     for (int32_t i = 0, k = 0; i < from.rank + n; i++)
         shape.dim[shape.rank++] = set >> i & 1 ? 1 : from.dim[k++];
-    return emit_reshape(c, call, x, &shape);
+    return mb_emit_reshape(c, x, &shape, call->expr->at);
 }
 
 static struct mb_value lower_squeeze(struct mb_check *c, const struct mb_call *call) {
@@ -561,31 +624,22 @@ static struct mb_value lower_squeeze(struct mb_check *c, const struct mb_call *c
             return mb_bad();
         }
     }
-    return emit_reshape(c, call, x, &shape);
+    return mb_emit_reshape(c, x, &shape, call->expr->at);
 }
 
 static struct mb_value lower_flatten(struct mb_check *c, const struct mb_call *call) {
     uint32_t x;
-    struct mb_shape shape = {1, {INFERRED_DIM}};
     if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
-    shape.dim[0] = infer_extent(&c->nodes[x].type.shape, &shape, 0);
-    return emit_reshape(c, call, x, &shape);
+    return flattened(c, x, call->expr->at);
 }
 
 /* ---- constructors ---- */
 
-/* True when an expression is the name of an element type. */
-static bool names_dtype(const struct mb_check *c, const struct mb_ast_expr *e,
-                        enum mb_dtype *dtype) {
-    return e->kind == MB_EXPR_NAME && mb_check_dtype(c, e->u.call.name, dtype);
-}
-
 static struct mb_value filled(struct mb_check *c, const struct mb_call *call, struct mb_value v,
                               const struct mb_ast_expr *dims, const struct mb_ast_expr *dtype) {
     struct mb_type type = {.dtype = c->want ? c->want->dtype : MB_F32};
-    if (dtype && !names_dtype(c, dtype, &type.dtype))
-        return refuse_argument(c, dtype, "E2001", "dtype must be f32, f64, i32, i64 or bool");
-    if (!shape_argument(c, dims, &type.shape, NULL)) return mb_bad();
+    if (!dtype_argument(c, dtype, &type.dtype) || !shape_argument(c, dims, &type.shape, NULL))
+        return mb_bad();
     return mb_emit_fill(c, v, &type, call->expr->at);
 }
 
@@ -612,8 +666,8 @@ static struct mb_value lower_full(struct mb_check *c, const struct mb_call *call
 
 /* ---- outside the subset ---- */
 
-static struct mb_value lower_missing(struct mb_check *c, const struct mb_call *call) {
-    return mb_check_outside(c, call->expr->at, "E2003", "`%s` is not supported yet",
+static struct mb_value lower_outside(struct mb_check *c, const struct mb_call *call) {
+    return mb_check_outside(c, call->expr->at, "E2003", "`%s` is outside the inference subset",
                             builtins[call->builtin].name);
 }
 

@@ -263,6 +263,13 @@ struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *opera
                         const union mb_attr *attr, const struct mb_type *given,
                         struct mb_ast_span at);
 
+struct mb_value mb_emit_reshape(struct mb_check *c, uint32_t x, const struct mb_shape *shape,
+                                struct mb_ast_span at);
+
+/* The same tensor when it has that element type already. */
+struct mb_value mb_emit_cast(struct mb_check *c, uint32_t x, enum mb_dtype dtype,
+                             struct mb_ast_span at);
+
 /* `op` on two tensors, with the channel bias rule. */
 struct mb_value mb_emit_binary(struct mb_check *c, enum mb_op op, uint32_t a, uint32_t b,
                                struct mb_ast_span at);

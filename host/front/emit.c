@@ -80,6 +80,19 @@ struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *opera
     return (struct mb_value){.kind = MB_VALUE_TENSOR, .u.node = c->n_nodes++};
 }
 
+struct mb_value mb_emit_reshape(struct mb_check *c, uint32_t x, const struct mb_shape *shape,
+                                struct mb_ast_span at) {
+    union mb_attr attr = {.shape = {*shape}};
+    return mb_emit(c, MB_OP_RESHAPE, &x, &attr, NULL, at);
+}
+
+struct mb_value mb_emit_cast(struct mb_check *c, uint32_t x, enum mb_dtype dtype,
+                             struct mb_ast_span at) {
+    union mb_attr attr = {.dtype = {dtype}};
+    if (c->nodes[x].type.dtype != dtype) return mb_emit(c, MB_OP_CAST, &x, &attr, NULL, at);
+    return (struct mb_value){.kind = MB_VALUE_TENSOR, .u.node = x};
+}
+
 /* Stores a scalar as one element of `dtype`; reported when it has no such value. */
 bool mb_store_scalar(struct mb_check *c, struct mb_value v, enum mb_dtype dtype, void *out,
                      size_t index, struct mb_ast_span at) {
@@ -169,12 +182,12 @@ struct mb_value mb_emit_binary(struct mb_check *c, enum mb_op op, uint32_t a, ui
     if (op != MB_OP_MATMUL && c->tags[image] == MB_TAG_NCHW && wide->rank == 4 && flat->rank == 1 &&
         flat->dim[0] == wide->dim[1] && !mb_shape_broadcast(wide, flat, &ignored)) {
         char text[96];
-        union mb_attr attr = {.shape = {{4, {1, flat->dim[0], 1, 1}}}};
+        const struct mb_shape channels = {4, {1, flat->dim[0], 1, 1}};
         struct mb_diag_record *r = mb_check_warning(
             c, at, "shape::channel_bias", "a rank-1 operand is added along the channels of %s",
             mb_shape_text(text, sizeof text, wide, c->symbols));
         mb_diags_help(c->diags, r, "write reshape(.., [1, C, 1, 1]) to say so");
-        struct mb_value v = mb_emit(c, MB_OP_RESHAPE, &bias, &attr, NULL, at);
+        struct mb_value v = mb_emit_reshape(c, bias, &channels, at);
         if (v.kind != MB_VALUE_TENSOR) return v;
         if (a_is_image)
             b = v.u.node;

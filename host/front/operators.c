@@ -15,6 +15,17 @@ static enum mb_op tensor_op(uint8_t op) {
     case MB_TOK_SLASH:
     case MB_TOK_DOT_SLASH: return MB_OP_DIV;
     case MB_TOK_AT: return MB_OP_MATMUL;
+    case MB_TOK_PERCENT: return MB_OP_MOD;
+    case MB_TOK_LT: return MB_OP_LT;
+    case MB_TOK_LE: return MB_OP_LE;
+    case MB_TOK_GT: return MB_OP_GT;
+    case MB_TOK_GE: return MB_OP_GE;
+    case MB_TOK_EQ: return MB_OP_EQ;
+    case MB_TOK_NE: return MB_OP_NE;
+    case MB_TOK_AND_AND:
+    case MB_TOK_AND: return MB_OP_AND;
+    case MB_TOK_OR_OR:
+    case MB_TOK_OR: return MB_OP_OR;
     default: return MB_OP_COUNT;
     }
 }
@@ -203,6 +214,8 @@ struct mb_value mb_check_unary(struct mb_check *c, const struct mb_ast_expr *e,
         v.u.integer = ~v.u.integer;
         return v;
     }
+    if (e->op == MB_TOK_NOT && v.kind == MB_VALUE_TENSOR)
+        return mb_emit(c, MB_OP_NOT, &v.u.node, NULL, NULL, e->at);
     if (e->op == MB_TOK_MINUS) {
         if (v.kind == MB_VALUE_TENSOR) return mb_emit(c, MB_OP_NEG, &v.u.node, NULL, NULL, e->at);
         if (v.kind == MB_VALUE_DIM) return mb_extent_value(MB_DIM_UNKNOWN);

@@ -225,6 +225,13 @@ struct mb_value mb_conform(struct mb_check *c, struct mb_value v, const struct m
     if (!mb_tensor_type(c, t, fills, &type, &free_dim)) return mb_bad();
     if (v.kind == MB_VALUE_TENSOR) {
         struct mb_type actual = c->nodes[v.u.node].type;
+        if (!fills && actual.dtype == MB_BOOL && (type.dtype == MB_I32 || type.dtype == MB_I64)) {
+            mb_check_warning(c, at, "shape::bool_to_int", "%s is declared %s and is bool: 0 and 1",
+                             what, mb_dtype_name(type.dtype));
+            v = mb_emit_cast(c, v.u.node, type.dtype, at);
+            if (v.kind != MB_VALUE_TENSOR) return v;
+            actual = c->nodes[v.u.node].type;
+        }
         return types_agree(c, &type, &actual, fills, what, at) ? v : mb_bad();
     }
     if (!mb_is_scalar(v)) {
@@ -244,7 +251,8 @@ struct mb_value mb_conform(struct mb_check *c, struct mb_value v, const struct m
     return mb_emit_fill(c, v, &exact, at);
 }
 
-/* `e as T`: between scalars that are known now; a tensor may only be cast to what it is. */
+/* `e as T`: scalars that are known now are converted now; of a tensor's type only the element type
+ * counts. */
 struct mb_value mb_check_cast(struct mb_check *c, const struct mb_ast_expr *e) {
     struct mb_value v = mb_check_expr(c, e->u.of.lhs, NULL);
     const struct mb_ast_type *t = mb_resolve_alias(c, e->u.of.type);
@@ -257,11 +265,7 @@ struct mb_value mb_check_cast(struct mb_check *c, const struct mb_ast_expr *e) {
         (v.kind == MB_VALUE_INT || v.kind == MB_VALUE_DIM))
         return v;
     if (!mb_tensor_type(c, t, true, &type, &free_dim)) return mb_bad();
-    if (v.kind == MB_VALUE_TENSOR) {
-        if (c->nodes[v.u.node].type.dtype == type.dtype) return v;
-        return mb_check_outside(c, e->at, "E2001",
-                                "a cast of tensors is outside the inference subset");
-    }
+    if (v.kind == MB_VALUE_TENSOR) return mb_emit_cast(c, v.u.node, type.dtype, e->at);
     if (!mb_is_scalar(v)) return mb_no_operator(c, MB_TOK_AS, v, e->at);
     bool to_float = type.dtype == MB_F32 || type.dtype == MB_F64;
     if (v.kind == MB_VALUE_FLOAT && !to_float) {

@@ -16,6 +16,7 @@ at::Tensor elementwise(const call &c, at::Tensor *v) {
 // clang-format off
 #define UNARY(id, function) case MB_OP_##id: return at::function(a);
 #define BINARY(id, function) case MB_OP_##id: return at::function(a, v[c.args[1]]);
+#define TERNARY(id, function) case MB_OP_##id: return at::function(a, v[c.args[1]], v[c.args[2]]);
 #include "elementwise.def"
         // clang-format on
     default: throw std::logic_error("no elementwise operation");
@@ -45,6 +46,12 @@ at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
     case call_kind::avg_pool2d: return at::avg_pool2d(arg(0), c.window, c.stride);
     case call_kind::sum: return at::sum(arg(0), c.dims, c.keepdims, scalar_type(c.dtype));
     case call_kind::mean: return at::mean(arg(0), c.dims, c.keepdims);
+    case call_kind::prod: return at::prod(arg(0), c.dims[0], c.keepdims, scalar_type(c.dtype));
+    case call_kind::amax: return at::amax(arg(0), c.dims, c.keepdims);
+    case call_kind::amin: return at::amin(arg(0), c.dims, c.keepdims);
+    case call_kind::argmax: return at::argmax(arg(0), c.dims[0]);
+    case call_kind::to: return arg(0).to(scalar_type(c.dtype));
+    case call_kind::log_softmax: return at::log_softmax(arg(0), c.dims[0]);
     case call_kind::softmax: return at::softmax(arg(0), c.dims[0]);
     case call_kind::reshape: return at::reshape(arg(0), c.dims);
     case call_kind::permute: return at::permute(arg(0), c.dims);

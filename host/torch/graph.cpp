@@ -186,6 +186,28 @@ class builder {
         return add(call_kind::conv2d, std::move(args), n.type.dtype, std::move(c));
     }
 
+    uint32_t reduction(call_kind kind, const mb_node &n) {
+        call c = {};
+        c.keepdims = n.attr.reduce.keepdims;
+        for (int32_t axis = 0; axis < MB_MAX_RANK; axis++)
+            if (n.attr.reduce.axes >> axis & 1) c.dims.push_back(axis);
+        return add(kind, {value(n.operand[0])}, n.type.dtype, std::move(c));
+    }
+
+    // PyTorch's takes one axis at a time; from the last one on, so that the others keep their
+    // place.
+    uint32_t products(const mb_node &n) {
+        uint32_t y = value(n.operand[0]);
+        for (int32_t axis = MB_MAX_RANK; axis-- > 0;) {
+            if (!(n.attr.reduce.axes >> axis & 1)) continue;
+            call c = {};
+            c.keepdims = n.attr.reduce.keepdims;
+            c.dims = {axis};
+            y = add(call_kind::prod, {y}, n.type.dtype, std::move(c));
+        }
+        return y;
+    }
+
     void node(uint32_t i) {
         const mb_program &program = facts.program;
         const mb_node &n = program.nodes[i];
@@ -226,6 +248,16 @@ class builder {
         case MB_OP_DIV:
         case MB_OP_MAX:
         case MB_OP_MIN:
+        case MB_OP_POW:
+        case MB_OP_MOD:
+        case MB_OP_LT:
+        case MB_OP_LE:
+        case MB_OP_GT:
+        case MB_OP_GE:
+        case MB_OP_EQ:
+        case MB_OP_NE:
+        case MB_OP_AND:
+        case MB_OP_OR:
             c.op = n.op;
             rows[i] =
                 add(call_kind::elementwise, {value(a), value(n.operand[1])}, dtype, std::move(c));
@@ -238,12 +270,32 @@ class builder {
         case MB_OP_EXP:
         case MB_OP_LOG:
         case MB_OP_SQRT:
+        case MB_OP_LOG2:
+        case MB_OP_LOG10:
+        case MB_OP_SIN:
+        case MB_OP_COS:
+        case MB_OP_FLOOR:
+        case MB_OP_CEIL:
+        case MB_OP_ROUND:
         case MB_OP_GELU:
+        case MB_OP_NOT:
             c.op = n.op;
             if (planes[a] != NONE)
                 planes[i] = add(call_kind::elementwise, {planes[a]}, dtype, std::move(c));
             else
                 rows[i] = add(call_kind::elementwise, {value(a)}, dtype, std::move(c));
+            return;
+        case MB_OP_CAST:
+            if (planes[a] != NONE)
+                planes[i] = add(call_kind::to, {planes[a]}, dtype);
+            else
+                rows[i] = add(call_kind::to, {value(a)}, dtype);
+            return;
+        case MB_OP_SELECT:
+            c.op = n.op;
+            rows[i] =
+                add(call_kind::elementwise, {value(a), value(n.operand[1]), value(n.operand[2])},
+                    dtype, std::move(c));
             return;
         case MB_OP_MATMUL: rows[i] = product(i); return;
         case MB_OP_CONV2D: set_nchw(i, n.attr.conv.layout, convolution(i)); return;
@@ -255,16 +307,21 @@ class builder {
                      add(n.op == MB_OP_MAXPOOL2D ? call_kind::max_pool2d : call_kind::avg_pool2d,
                          {nchw(a, n.attr.pool.layout)}, dtype, std::move(c)));
             return;
-        case MB_OP_SUM:
-        case MB_OP_MEAN:
-            c.keepdims = n.attr.reduce.keepdims;
-            for (int32_t axis = 0; axis < MB_MAX_RANK; axis++)
-                if (n.attr.reduce.axes >> axis & 1) c.dims.push_back(axis);
-            rows[i] = add(n.op == MB_OP_SUM ? call_kind::sum : call_kind::mean, {value(a)}, dtype,
-                          std::move(c));
+        case MB_OP_SUM: rows[i] = reduction(call_kind::sum, n); return;
+        case MB_OP_MEAN: rows[i] = reduction(call_kind::mean, n); return;
+        case MB_OP_REDUCE_MAX: rows[i] = reduction(call_kind::amax, n); return;
+        case MB_OP_REDUCE_MIN: rows[i] = reduction(call_kind::amin, n); return;
+        case MB_OP_PROD: rows[i] = products(n); return;
+        case MB_OP_ARGMAX:
+            c.dims = {n.attr.axis.axis};
+            rows[i] = add(call_kind::argmax, {value(a)}, MB_I64, std::move(c));
+            rows[i] = add(call_kind::to, {rows[i]}, dtype);
             return;
         case MB_OP_SOFTMAX:
             rows[i] = add_dims(call_kind::softmax, value(a), {n.attr.axis.axis});
+            return;
+        case MB_OP_LOG_SOFTMAX:
+            rows[i] = add_dims(call_kind::log_softmax, value(a), {n.attr.axis.axis});
             return;
         case MB_OP_RESHAPE:
             rows[i] = add_dims(call_kind::reshape, value(a), dims_of(n.type.shape));

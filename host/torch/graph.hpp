@@ -16,7 +16,8 @@ enum class call_kind {
     param,         // `param` of the program
     full,          // `value` everywhere, extents `dims`
     dense,         // the elements at `data`, extents `dims`
-    elementwise,   // `op`, one or two arguments
+    elementwise,   // `op`, one to three arguments
+    to,            // of `dtype`
     addmm,         // (bias, x, w), all but the bias of rank 2
     linear,        // (x, w, bias), w as (out, in), x of another rank
     matmul,        // (a, b)
@@ -26,7 +27,12 @@ enum class call_kind {
     avg_pool2d,    // the same
     sum,           // over the axes `dims`, `keepdims`
     mean,          // the same
+    prod,          // over the axis dims[0], `keepdims`
+    amax,          // over the axes `dims`, `keepdims`
+    amin,          // the same
+    argmax,        // along dims[0]: i64
     softmax,       // along dims[0]
+    log_softmax,   // along dims[0]
     reshape,       // to `dims`
     permute,       // by `dims`
     contiguous,    // row-major copy; of constants only

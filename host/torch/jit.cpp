@@ -25,6 +25,7 @@ std::string function_of(const call &c) {
 // clang-format off
 #define UNARY(id, function) case MB_OP_##id: return "torch." #function;
 #define BINARY(id, function) UNARY(id, function)
+#define TERNARY(id, function) UNARY(id, function)
 #include "elementwise.def"
         // clang-format on
     default: throw std::logic_error("no elementwise operation");
@@ -58,6 +59,15 @@ std::string expression(const graph &g, const call &c) {
     case call_kind::sum:
         return "torch.sum(" + args + ", " + dims + ", " + keepdims + ", dtype=" + dtype + ")";
     case call_kind::mean: return "torch.mean(" + args + ", " + dims + ", " + keepdims + ")";
+    case call_kind::prod:
+        return "torch.prod(" + args + ", " + std::to_string(c.dims[0]) + ", " + keepdims +
+               ", dtype=" + dtype + ")";
+    case call_kind::amax: return "torch.amax(" + args + ", " + dims + ", " + keepdims + ")";
+    case call_kind::amin: return "torch.amin(" + args + ", " + dims + ", " + keepdims + ")";
+    case call_kind::argmax: return "torch.argmax(" + args + ", " + std::to_string(c.dims[0]) + ")";
+    case call_kind::to: return args + ".to(" + dtype + ")";
+    case call_kind::log_softmax:
+        return "torch.log_softmax(" + args + ", " + std::to_string(c.dims[0]) + ")";
     case call_kind::softmax:
         return "torch.softmax(" + args + ", " + std::to_string(c.dims[0]) + ")";
     case call_kind::reshape: return "torch.reshape(" + args + ", " + dims + ")";

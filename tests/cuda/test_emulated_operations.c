@@ -49,7 +49,7 @@ static void run_node(const struct pb *pb, uint32_t at, void *const *data, const 
                      bool each) {
     const struct mb_node *node = &pb->nodes[at];
     struct mb_cuda_operation_args args = {.node = node};
-    struct kt_region operands[2], y;
+    struct kt_region operands[MB_MAX_OPERANDS], y, scratch;
     size_t bytes, count;
     for (uint32_t k = 0; k < node->n_operands; k++) {
         const struct mb_node *operand = &pb->nodes[node->operand[k]];
@@ -62,13 +62,18 @@ static void run_node(const struct pb *pb, uint32_t at, void *const *data, const 
     assert_true(mb_shape_count(&node->type.shape, &count));
     y = kt_region_new(bytes, 8);
     args.y = y.data;
+    const size_t scratch_bytes = mb_cuda_operation_scratch(node, args.types);
+    scratch = kt_region_new(scratch_bytes ? scratch_bytes : 1, 8);
+    args.scratch = scratch.data;
     for (int repeat = 0; repeat < 2; repeat++) {
         memset(y.data, 0xff, bytes);
+        memset(scratch.data, 0xff, scratch_bytes);
         assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
         assert_null(mb_emulation_error());
         compare(node, y.data, expected, count, each);
     }
-    assert_true(kt_region_intact(&y));
+    assert_true(kt_region_intact(&y) && kt_region_intact(&scratch));
+    kt_region_free(&scratch);
     for (uint32_t k = 0; k < node->n_operands; k++) {
         assert_true(kt_region_intact(&operands[k]));
         kt_region_free(&operands[k]);
@@ -93,7 +98,8 @@ static void check(struct pb *pb, uint32_t node, bool each) {
     const struct mb_program *program = pb_done(pb);
     size_t count;
     assert_true(mb_shape_count(&pb->nodes[node].type.shape, &count));
-    assert_true(mb_cuda_has_operation(pb->nodes[node].op, pb->nodes[node].type.dtype));
+    assert_true(mb_cuda_has_operation(pb->nodes[node].op,
+                                      pb->nodes[pb->nodes[node].operand[0]].type.dtype));
     for (int special = 0; special < 2; special++) {
         void **data = pb_data(program, 7);
         double *expected = malloc(count * sizeof *expected);
@@ -137,11 +143,13 @@ static void test_table(void **state) {
 
 static void test_binary(void **state) {
     (void)state;
-    static const enum mb_op ops[] = {MB_OP_ADD, MB_OP_SUB, MB_OP_MUL,
-                                     MB_OP_DIV, MB_OP_MAX, MB_OP_MIN};
+    static const enum mb_op ops[] = {
+        MB_OP_ADD, MB_OP_SUB, MB_OP_MUL, MB_OP_DIV, MB_OP_MAX, MB_OP_MIN, MB_OP_MOD, MB_OP_LT,
+        MB_OP_LE,  MB_OP_GT,  MB_OP_GE,  MB_OP_EQ,  MB_OP_NE,  MB_OP_POW, MB_OP_AND, MB_OP_OR};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        for (int t = 0; t < N_NUMBERS; t++) {
-            const enum mb_dtype d = numbers[t];
+        for (int t = MB_F32; t <= MB_BOOL; t++) {
+            const enum mb_dtype d = (enum mb_dtype)t;
+            if (!mb_cuda_has_operation(ops[i], d)) continue;
             const struct mb_type pairs[][2] = {
                 {pb_type(d, 1, 300, 0, 0, 0), pb_type(d, 1, 300, 0, 0, 0)},
                 {pb_type(d, 2, 3, 5, 0, 0), pb_type(d, 1, 5, 0, 0, 0)},
@@ -157,13 +165,63 @@ static void test_binary(void **state) {
 
 static void test_unary(void **state) {
     (void)state;
-    static const enum mb_op ops[] = {MB_OP_NEG, MB_OP_ABS, MB_OP_RELU, MB_OP_SIGMOID, MB_OP_TANH,
-                                     MB_OP_EXP, MB_OP_LOG, MB_OP_SQRT, MB_OP_GELU};
+    static const enum mb_op ops[] = {MB_OP_NEG,  MB_OP_ABS, MB_OP_RELU,  MB_OP_SIGMOID, MB_OP_TANH,
+                                     MB_OP_EXP,  MB_OP_LOG, MB_OP_SQRT,  MB_OP_LOG2,    MB_OP_LOG10,
+                                     MB_OP_SIN,  MB_OP_COS, MB_OP_FLOOR, MB_OP_CEIL,    MB_OP_ROUND,
+                                     MB_OP_GELU, MB_OP_NOT};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        for (int t = 0; t < (i < 3 ? N_NUMBERS : N_FLOATS); t++) {
-            check_unary(ops[i], pb_type(numbers[t], 3, 3, 5, 17, 0), no_attr, true);
-            check_unary(ops[i], pb_type(numbers[t], 0, 0, 0, 0, 0), no_attr, true);
+        for (int t = MB_F32; t <= MB_BOOL; t++) {
+            const enum mb_dtype d = (enum mb_dtype)t;
+            if (!mb_cuda_has_operation(ops[i], d)) continue;
+            check_unary(ops[i], pb_type(d, 3, 3, 5, 17, 0), no_attr, true);
+            check_unary(ops[i], pb_type(d, 0, 0, 0, 0, 0), no_attr, true);
         }
+}
+
+static void test_casts(void **state) {
+    (void)state;
+    for (int from = MB_F32; from <= MB_BOOL; from++)
+        for (int to = MB_F32; to <= MB_BOOL; to++)
+            if (from != MB_F64 || to != MB_F32) /* the reference keeps the double */
+                check_unary(MB_OP_CAST, pb_type((enum mb_dtype)from, 2, 7, 50, 0, 0),
+                            (union mb_attr){.dtype = {(enum mb_dtype)to}}, true);
+    static const double x[] = {-2.9, 2.9, 3e9, -HUGE_VAL, 1e300, (double)NAN, 0.1};
+    static const int32_t narrow[] = {-2, 2, INT32_MAX, INT32_MIN, INT32_MAX, 0, 0};
+    static const int64_t wide[] = {-2, 2, 3000000000, INT64_MIN, INT64_MAX, 0, 0};
+    const struct mb_type type = pb_type(MB_F64, 1, 7, 0, 0, 0);
+    struct mb_node node = {
+        .op = MB_OP_CAST, .n_operands = 1, .type = pb_type(MB_I32, 1, 7, 0, 0, 0)};
+    double y[7];
+    const struct mb_cuda_operation_args args = {
+        .node = &node, .types = {&type}, .operands = {x}, .y = y};
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_memory_equal(y, narrow, sizeof narrow);
+    node.type.dtype = MB_I64;
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_memory_equal(y, wide, sizeof wide);
+    node.type.dtype = MB_F32;
+    assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+    assert_true(((float *)y)[6] == 0.1f);
+}
+
+static void test_select(void **state) {
+    (void)state;
+    for (int t = MB_F32; t <= MB_BOOL; t++) {
+        const enum mb_dtype d = (enum mb_dtype)t;
+        const struct mb_type cases[][3] = {
+            {pb_type(MB_BOOL, 2, 5, 70, 0, 0), pb_type(d, 2, 5, 70, 0, 0),
+             pb_type(d, 2, 5, 70, 0, 0)},
+            {pb_type(MB_BOOL, 2, 5, 1, 0, 0), pb_type(d, 1, 7, 0, 0, 0), pb_type(d, 0, 0, 0, 0, 0)},
+            {pb_type(MB_BOOL, 1, 3, 0, 0, 0), pb_type(d, 3, 2, 1, 3, 0), pb_type(d, 2, 4, 1, 0, 0)},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct pb pb;
+            uint32_t x[3];
+            pb_init(&pb);
+            for (int k = 0; k < 3; k++) x[k] = pb_param(&pb, MB_INPUT, cases[i][k]);
+            check(&pb, pb_ternary(&pb, MB_OP_SELECT, x[0], x[1], x[2]), true);
+        }
+    }
 }
 
 static void test_integers(void **state) {
@@ -175,7 +233,8 @@ static void test_integers(void **state) {
     const struct mb_node divide = {.op = MB_OP_DIV, .n_operands = 2, .type = type};
     const struct mb_node add = {.op = MB_OP_ADD, .n_operands = 2, .type = type};
     int32_t y[4];
-    struct mb_cuda_operation_args args = {&divide, {&type, &type}, {a, b}, y};
+    struct mb_cuda_operation_args args = {
+        .node = &divide, .types = {&type, &type}, .operands = {a, b}, .y = y};
     assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
     assert_memory_equal(y, quotients, sizeof y);
     args.node = &add;
@@ -211,7 +270,8 @@ static void test_fill_and_moves(void **state) {
                                  .type = pb_type(MB_BOOL, 2, 3, 2, 0, 0),
                                  .attr = {.perm = {{1, 0}}}};
     uint8_t y[6];
-    const struct mb_cuda_operation_args args = {&node, {&type, NULL}, {x, NULL}, y};
+    const struct mb_cuda_operation_args args = {
+        .node = &node, .types = {&type}, .operands = {x}, .y = y};
     assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
     assert_memory_equal(y, transposed, sizeof y);
 }
@@ -224,6 +284,11 @@ static void test_reductions(void **state) {
                 const union mb_attr attr = {.reduce = {axes, keep}};
                 check_unary(MB_OP_SUM, pb_type(numbers[t], 3, 5, 40, 37, 0), attr, false);
                 check_unary(MB_OP_SUM, pb_type(numbers[t], 3, 2, 3, 1, 0), attr, false);
+                check_unary(MB_OP_REDUCE_MAX, pb_type(numbers[t], 3, 2, 5, 37, 0), attr, false);
+                check_unary(MB_OP_REDUCE_MIN, pb_type(numbers[t], 3, 3, 4, 33, 0), attr, false);
+                check_unary(MB_OP_PROD, pb_type(numbers[t], 3, 2, 3, 1, 0), attr, false);
+                if (t < N_FLOATS)
+                    check_unary(MB_OP_PROD, pb_type(numbers[t], 3, 2, 5, 9, 0), attr, true);
                 if (t < N_FLOATS)
                     check_unary(MB_OP_MEAN, pb_type(numbers[t], 3, 3, 7, 51, 0), attr, false);
             }
@@ -236,8 +301,17 @@ static void test_softmax(void **state) {
     for (int t = 0; t < N_FLOATS; t++)
         for (int32_t axis = 0; axis < 3; axis++) {
             const union mb_attr attr = {.axis = {axis}};
-            check_unary(MB_OP_SOFTMAX, pb_type(floats[t], 3, 9, 13, 41, 0), attr, false);
-            check_unary(MB_OP_SOFTMAX, pb_type(floats[t], 3, 1, 33, 2, 0), attr, false);
+            for (int log = 0; log < 2; log++) {
+                const enum mb_op op = log ? MB_OP_LOG_SOFTMAX : MB_OP_SOFTMAX;
+                check_unary(op, pb_type(floats[t], 3, 9, 13, 41, 0), attr, false);
+                check_unary(op, pb_type(floats[t], 3, 1, 33, 2, 0), attr, false);
+            }
+        }
+    for (int t = 0; t < N_NUMBERS; t++)
+        for (int32_t axis = 0; axis < 3; axis++) {
+            const union mb_attr attr = {.axis = {axis}};
+            check_unary(MB_OP_ARGMAX, pb_type(numbers[t], 3, 9, 13, 41, 0), attr, true);
+            check_unary(MB_OP_ARGMAX, pb_type(numbers[t], 3, 1, 33, 2, 0), attr, true);
         }
 }
 
@@ -280,6 +354,29 @@ static void test_windows(void **state) {
     }
 }
 
+/* Few results of many terms are made in slices. */
+static void test_sliced_reductions(void **state) {
+    (void)state;
+    static const enum mb_op ops[] = {MB_OP_SUM, MB_OP_REDUCE_MAX, MB_OP_REDUCE_MIN};
+    const struct mb_type x[] = {
+        pb_type(MB_F32, 1, 20011, 0, 0, 0), /* by blocks */
+        pb_type(MB_F64, 2, 3, 17001, 0, 0),
+        pb_type(MB_I32, 2, 401, 33, 0, 0), /* by threads */
+        pb_type(MB_F32, 2, 1000, 40, 0, 0),
+    };
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        for (size_t o = 0; o < sizeof ops / sizeof *ops; o++) {
+            const union mb_attr attr = {.reduce = {i == 1 ? 2 : 1, false}};
+            const struct mb_node node = {
+                .op = ops[o],
+                .n_operands = 1,
+                .type = pb_type(x[i].dtype, i > 0, x[i].shape.dim[i == 1 ? 0 : 1], 0, 0, 0),
+                .attr = attr};
+            assert_true(mb_cuda_operation_scratch(&node, (const struct mb_type *[]){&x[i]}) > 0);
+            check_unary(ops[o], x[i], attr, false);
+        }
+}
+
 /* Compensated: an error that does not grow with the number of terms. */
 static void test_long_sums(void **state) {
     (void)state;
@@ -294,9 +391,14 @@ static void test_long_sums(void **state) {
         data[i] = (i % 2 ? -1e6f : 1e6f) + (float)(i % 7);
         expected += (double)data[i];
     }
-    const struct mb_cuda_operation_args args = {&sum, {&x, NULL}, {data, NULL}, &y};
+    const struct mb_type *types[] = {&x};
+    void *scratch = malloc(mb_cuda_operation_scratch(&sum, types));
+    assert_non_null(scratch);
+    const struct mb_cuda_operation_args args = {
+        .node = &sum, .types = {&x}, .operands = {data}, .y = &y, .scratch = scratch};
     assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
     assert_true(fabs((double)y - expected) <= 1e-6 * fabs(expected));
+    free(scratch);
     free(data);
 }
 
@@ -404,13 +506,23 @@ static void test_ceiling_fill(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),          cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_unary),          cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_fill_and_moves), cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_softmax),        cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_windows),        cmocka_unit_test(test_long_sums),
-        cmocka_unit_test(test_evict),          cmocka_unit_test(test_ceiling_reads),
-        cmocka_unit_test(test_ceiling_fmas),   cmocka_unit_test(test_ceiling_fill),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_fill_and_moves),
+        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_long_sums),
+        cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_select),
+        cmocka_unit_test(test_sliced_reductions),
+        cmocka_unit_test(test_evict),
+        cmocka_unit_test(test_ceiling_reads),
+        cmocka_unit_test(test_ceiling_fmas),
+        cmocka_unit_test(test_ceiling_fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

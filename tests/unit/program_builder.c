@@ -44,16 +44,29 @@ uint32_t pb_param(struct pb *pb, enum mb_role role, struct mb_type type) {
     return i;
 }
 
-uint32_t pb_node(struct pb *pb, enum mb_op op, uint32_t a, uint32_t b, union mb_attr attr) {
-    const struct mb_type *types[] = {&pb->nodes[a].type, &pb->nodes[b].type};
+static uint32_t add_node(struct pb *pb, enum mb_op op, const uint32_t operands[MB_MAX_OPERANDS],
+                         union mb_attr attr) {
+    const struct mb_type *types[MB_MAX_OPERANDS];
     struct mb_type type;
     struct mb_shape_error why;
+    for (int k = 0; k < MB_MAX_OPERANDS; k++) types[k] = &pb->nodes[operands[k]].type;
     if (!mb_op_infer(op, types, &attr, NULL, NULL, &type, &why))
         fail_msg("%s: %s", mb_op_info(op)->name, why.text);
     const uint32_t i = push(pb, op, attr, type);
-    pb->nodes[i].operand[0] = a;
-    if (pb->nodes[i].n_operands > 1) pb->nodes[i].operand[1] = b;
+    for (uint32_t k = 0; k < pb->nodes[i].n_operands; k++) pb->nodes[i].operand[k] = operands[k];
     return i;
+}
+
+uint32_t pb_node(struct pb *pb, enum mb_op op, uint32_t a, uint32_t b, union mb_attr attr) {
+    return add_node(pb, op, (uint32_t[]){a, b, 0}, attr);
+}
+
+uint32_t pb_ternary(struct pb *pb, enum mb_op op, uint32_t a, uint32_t b, uint32_t c) {
+    return add_node(pb, op, (uint32_t[]){a, b, c}, (union mb_attr){.fill = {0}});
+}
+
+uint32_t pb_cast(struct pb *pb, uint32_t a, enum mb_dtype dtype) {
+    return pb_node(pb, MB_OP_CAST, a, 0, (union mb_attr){.dtype = {dtype}});
 }
 
 uint32_t pb_fill(struct pb *pb, struct mb_type type, double value) {

@@ -27,6 +27,8 @@ uint32_t pb_conv(struct pb *pb, uint32_t x, uint32_t w, enum mb_layout layout, i
                  int32_t pad);
 uint32_t pb_pool(struct pb *pb, enum mb_op op, uint32_t x, enum mb_layout layout, int32_t kernel,
                  int32_t stride);
+uint32_t pb_ternary(struct pb *pb, enum mb_op op, uint32_t a, uint32_t b, uint32_t c);
+uint32_t pb_cast(struct pb *pb, uint32_t a, enum mb_dtype dtype);
 void pb_output(struct pb *pb, uint32_t node);
 
 /* The program, which has passed mb_program_check. */

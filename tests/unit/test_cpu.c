@@ -113,8 +113,9 @@ static void cnn(void **state) {
 
 /* ---- every operation and dtype ---- */
 
-static const enum mb_op binaries[] = {MB_OP_ADD, MB_OP_SUB, MB_OP_MUL,
-                                      MB_OP_DIV, MB_OP_MAX, MB_OP_MIN};
+static const enum mb_op binaries[] = {MB_OP_ADD, MB_OP_SUB, MB_OP_MUL, MB_OP_DIV, MB_OP_MAX,
+                                      MB_OP_MIN, MB_OP_MOD, MB_OP_LT,  MB_OP_LE,  MB_OP_GT,
+                                      MB_OP_GE,  MB_OP_EQ,  MB_OP_NE};
 enum { N_BINARIES = sizeof binaries / sizeof *binaries };
 
 static struct mb_type shaped(enum mb_dtype dtype, struct mb_type type) {
@@ -130,6 +131,21 @@ static void check_broadcast(struct mb_type a, struct mb_type b) {
         uint32_t x = pb_param(&pb, MB_INPUT, shaped((enum mb_dtype)dtype, a));
         uint32_t y = pb_param(&pb, MB_INPUT, shaped((enum mb_dtype)dtype, b));
         for (int i = 0; i < N_BINARIES; i++) pb_output(&pb, pb_binary(&pb, binaries[i], x, y));
+        const uint32_t less = pb_binary(&pb, MB_OP_LT, x, y), same = pb_binary(&pb, MB_OP_EQ, y, x);
+        pb_output(&pb, pb_binary(&pb, MB_OP_AND, pb_unary(&pb, MB_OP_NOT, less), same));
+        pb_output(&pb, pb_binary(&pb, MB_OP_OR, less, same));
+        pb_output(&pb, pb_binary(&pb, MB_OP_EQ, less, same));
+        pb_output(&pb, pb_ternary(&pb, MB_OP_SELECT, less, x, y));
+        pb_output(&pb, pb_ternary(&pb, MB_OP_SELECT, pb_binary(&pb, MB_OP_GT, y, y), x, y));
+        pb_output(&pb, pb_ternary(&pb, MB_OP_SELECT, pb_binary(&pb, MB_OP_GE, x, x), x, x));
+        pb_output(&pb, pb_ternary(&pb, MB_OP_SELECT, less, same, less));
+        if (dtype <= MB_F64)
+            pb_output(&pb, pb_binary(&pb, MB_OP_POW, pb_unary(&pb, MB_OP_ABS, x), y));
+        for (int to = MB_F32; to <= MB_BOOL; to++) {
+            if (dtype != MB_F64 || to != MB_F32) /* the reference keeps the double */
+                pb_output(&pb, pb_cast(&pb, x, (enum mb_dtype)to));
+            pb_output(&pb, pb_cast(&pb, less, (enum mb_dtype)to));
+        }
         check_all(pb_done(&pb), 4, dtype == MB_F32 ? 1e-6 : 1e-14);
     }
 }
@@ -165,10 +181,19 @@ static void axis_operations(void **state) {
             for (int keep = 0; keep < 2; keep++) {
                 const union mb_attr attr = {.reduce = {axes, keep}};
                 pb_output(&pb, pb_node(&pb, MB_OP_SUM, x, 0, attr));
+                pb_output(&pb, pb_node(&pb, MB_OP_REDUCE_MAX, x, 0, attr));
+                pb_output(&pb, pb_node(&pb, MB_OP_REDUCE_MIN, x, 0, attr));
                 if (is_float) pb_output(&pb, pb_node(&pb, MB_OP_MEAN, x, 0, attr));
             }
-            for (int32_t axis = 0; is_float && axis < 4; axis++)
-                pb_output(&pb, pb_node(&pb, MB_OP_SOFTMAX, x, 0, (union mb_attr){.axis = {axis}}));
+            for (int32_t axis = 0; axis < 4; axis++) {
+                const union mb_attr along = {.axis = {axis}};
+                pb_output(&pb, pb_node(&pb, MB_OP_ARGMAX, x, 0, along));
+                if (!is_float) continue;
+                pb_output(&pb, pb_node(&pb, MB_OP_SOFTMAX, x, 0, along));
+                pb_output(&pb, pb_node(&pb, MB_OP_LOG_SOFTMAX, x, 0, along));
+            }
+            uint32_t few = pb_param(&pb, MB_INPUT, pb_type((enum mb_dtype)dtype, 4, 2, 1, 3, 2));
+            pb_output(&pb, pb_node(&pb, MB_OP_PROD, few, 0, (union mb_attr){.reduce = {axes, 0}}));
             pb_check(pb_done(&pb), "mind", 3, 6, dtype == MB_F32 ? 1e-6 : 1e-13);
         }
 }

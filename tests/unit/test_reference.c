@@ -45,6 +45,16 @@ static void unary_by_hand(void **state) {
         {MB_OP_LOG,
          {(double)NAN, -HUGE_VAL, -0.69314718055994531, HUGE_VAL, (double)NAN, (double)NAN}},
         {MB_OP_SQRT, {(double)NAN, 0, 0.70710678118654757, HUGE_VAL, (double)NAN, (double)NAN}},
+        {MB_OP_LOG2, {(double)NAN, -HUGE_VAL, -1, HUGE_VAL, (double)NAN, (double)NAN}},
+        {MB_OP_LOG10,
+         {(double)NAN, -HUGE_VAL, -0.30102999566398120, HUGE_VAL, (double)NAN, (double)NAN}},
+        {MB_OP_SIN,
+         {-0.90929742682568171, 0, 0.47942553860420301, (double)NAN, (double)NAN, (double)NAN}},
+        {MB_OP_COS,
+         {-0.41614683654714241, 1, 0.87758256189037276, (double)NAN, (double)NAN, (double)NAN}},
+        {MB_OP_FLOOR, {-2, 0, 0, HUGE_VAL, -HUGE_VAL, (double)NAN}},
+        {MB_OP_CEIL, {-2, 0, 1, HUGE_VAL, -HUGE_VAL, (double)NAN}},
+        {MB_OP_ROUND, {-2, 0, 0, HUGE_VAL, -HUGE_VAL, (double)NAN}}, /* 0.5: to even */
         /* -2 * 0.022750131948179, 0.5 * 0.691462461274013; -inf * 0 is NaN */
         {MB_OP_GELU,
          {-0.045500263896358417, 0, 0.34573123063700656, HUGE_VAL, (double)NAN, (double)NAN}},
@@ -67,9 +77,20 @@ static void binary_by_hand(void **state) {
         enum mb_op op;
         double y[4];
     } cases[] = {
-        {MB_OP_ADD, {10, -5, 0, nan_value}},  {MB_OP_SUB, {2, -9, 0, nan_value}},
-        {MB_OP_MUL, {24, -14, 0, nan_value}}, {MB_OP_DIV, {1.5, -3.5, nan_value, nan_value}},
-        {MB_OP_MAX, {6, 2, 0, nan_value}},    {MB_OP_MIN, {4, -7, 0, nan_value}},
+        {MB_OP_ADD, {10, -5, 0, nan_value}},
+        {MB_OP_SUB, {2, -9, 0, nan_value}},
+        {MB_OP_MUL, {24, -14, 0, nan_value}},
+        {MB_OP_DIV, {1.5, -3.5, nan_value, nan_value}},
+        {MB_OP_MAX, {6, 2, 0, nan_value}},
+        {MB_OP_MIN, {4, -7, 0, nan_value}},
+        {MB_OP_POW, {1296, 49, 1, 1}},
+        {MB_OP_MOD, {2, -1, nan_value, nan_value}},
+        {MB_OP_LT, {0, 1, 0, 0}},
+        {MB_OP_LE, {0, 1, 1, 0}},
+        {MB_OP_GT, {1, 0, 0, 0}},
+        {MB_OP_GE, {1, 0, 1, 0}},
+        {MB_OP_EQ, {0, 0, 1, 0}},
+        {MB_OP_NE, {1, 1, 0, 1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int swapped = 0; swapped < 2; swapped++) {
@@ -78,7 +99,8 @@ static void binary_by_hand(void **state) {
             pb_init(&pb);
             uint32_t a = pb_param(&pb, MB_INPUT, pb_type(MB_F64, 1, 4, 0, 0, 0));
             uint32_t b = pb_param(&pb, MB_INPUT, pb_type(MB_F64, 1, 4, 0, 0, 0));
-            const bool commutes = cases[i].op != MB_OP_SUB && cases[i].op != MB_OP_DIV;
+            const bool commutes = cases[i].op == MB_OP_ADD || cases[i].op == MB_OP_MUL ||
+                                  cases[i].op == MB_OP_MAX || cases[i].op == MB_OP_MIN;
             if (swapped && !commutes) continue;
             pb_output(&pb, swapped ? pb_binary(&pb, cases[i].op, b, a)
                                    : pb_binary(&pb, cases[i].op, a, b));
@@ -117,6 +139,84 @@ static void integers_by_hand(void **state) {
     double *outputs[] = {y};
     assert_int_equal(mb_reference_run(pb_done(&pb), (const void *[]){a, zero}, outputs, &err),
                      MB_E_NUMERIC);
+}
+
+static void truth_by_hand(void **state) {
+    (void)state;
+    static const uint8_t a[] = {0, 0, 1, 1}, b[] = {0, 1, 0, 1};
+    static const float x[] = {1, 2, NAN, 4};
+    static const struct {
+        enum mb_op op;
+        double y[4];
+    } cases[] = {{MB_OP_AND, {0, 0, 0, 1}},
+                 {MB_OP_OR, {0, 1, 1, 1}},
+                 {MB_OP_EQ, {1, 0, 0, 1}},
+                 {MB_OP_NE, {0, 1, 1, 0}}};
+    struct pb pb;
+    double y[8];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pb_init(&pb);
+        const uint32_t p = pb_param(&pb, MB_INPUT, pb_type(MB_BOOL, 1, 4, 0, 0, 0));
+        const uint32_t q = pb_param(&pb, MB_INPUT, pb_type(MB_BOOL, 1, 4, 0, 0, 0));
+        pb_output(&pb, pb_binary(&pb, cases[i].op, p, q));
+        run(&pb, (const void *[]){a, b}, y);
+        expect(y, cases[i].y, 4);
+    }
+    pb_init(&pb);
+    uint32_t p = pb_param(&pb, MB_INPUT, pb_type(MB_BOOL, 1, 4, 0, 0, 0));
+    pb_output(&pb, pb_unary(&pb, MB_OP_NOT, p));
+    run(&pb, (const void *[]){a}, y);
+    expect(y, (double[]){1, 1, 0, 0}, 4);
+    pb_init(&pb); /* (2,1) ? (4) : () */
+    p = pb_param(&pb, MB_INPUT, pb_type(MB_BOOL, 2, 2, 1, 0, 0));
+    const uint32_t q = pb_param(&pb, MB_INPUT, pb_f32(1, 4, 0, 0, 0));
+    pb_output(&pb, pb_ternary(&pb, MB_OP_SELECT, p, q, pb_fill(&pb, pb_f32(0, 0, 0, 0, 0), 9)));
+    run(&pb, (const void *[]){b, x}, y);
+    expect(y, (double[]){9, 9, 9, 9, 1, 2, nan_value, 4}, 8);
+}
+
+static void casts_by_hand(void **state) {
+    (void)state;
+    static const double x[] = {-2.9, 2.9, 3e9, -HUGE_VAL, 1e300, (double)NAN, 0.5, -0.0};
+    static const int64_t wide[] = {((int64_t)1 << 32) + 7, -((int64_t)1 << 31) - 1, 0, -5};
+    static const double expected[][8] = {
+        [MB_F64] = {-2.9, 2.9, 3e9, -HUGE_VAL, 1e300, (double)NAN, 0.5, 0},
+        [MB_F32] = {-2.9, 2.9, 3e9, -HUGE_VAL, 1e300, (double)NAN, 0.5, 0},
+        [MB_I32] = {-2, 2, INT32_MAX, INT32_MIN, INT32_MAX, 0, 0, 0},
+        [MB_I64] = {-2, 2, 3e9, -0x1p63, 0x1p63, 0, 0, 0},
+        [MB_BOOL] = {1, 1, 1, 1, 1, 1, 1, 0},
+    };
+    struct pb pb;
+    double y[8];
+    for (int to = MB_F32; to <= MB_BOOL; to++) {
+        pb_init(&pb);
+        const uint32_t a = pb_param(&pb, MB_INPUT, pb_type(MB_F64, 1, 8, 0, 0, 0));
+        pb_output(&pb, pb_cast(&pb, a, (enum mb_dtype)to));
+        run(&pb, (const void *[]){x}, y);
+        expect(y, expected[to], 8);
+    }
+    pb_init(&pb);
+    const uint32_t a = pb_param(&pb, MB_INPUT, pb_type(MB_I64, 1, 4, 0, 0, 0));
+    pb_output(&pb, pb_cast(&pb, a, MB_I32));
+    run(&pb, (const void *[]){wide}, y);
+    expect(y, (double[]){7, INT32_MAX, 0, -5}, 4);
+}
+
+static void argmax_by_hand(void **state) {
+    (void)state;
+    static const float x[] = {1, 5, 5, -1, NAN, 7, NAN, 0};
+    struct pb pb;
+    double y[4];
+    pb_init(&pb);
+    uint32_t a = pb_param(&pb, MB_INPUT, pb_f32(2, 2, 4, 0, 0));
+    pb_output(&pb, pb_node(&pb, MB_OP_ARGMAX, a, 0, (union mb_attr){.axis = {1}}));
+    run(&pb, (const void *[]){x}, y);
+    expect(y, (double[]){1, 0}, 2); /* the first of equals; NaN is the largest */
+    pb_init(&pb);
+    a = pb_param(&pb, MB_INPUT, pb_f32(2, 2, 4, 0, 0));
+    pb_output(&pb, pb_node(&pb, MB_OP_ARGMAX, a, 0, (union mb_attr){.axis = {0}}));
+    run(&pb, (const void *[]){x}, y);
+    expect(y, (double[]){1, 1, 1, 1}, 4);
 }
 
 static void constants_are_rounded(void **state) {
@@ -207,6 +307,15 @@ static void axes_by_hand(void **state) {
         {MB_OP_SUM, {.reduce = {2, true}}, {6, 15}, 2},
         {MB_OP_SUM, {.reduce = {3, false}}, {21}, 1},
         {MB_OP_MEAN, {.reduce = {2, false}}, {2, 5}, 2},
+        {MB_OP_PROD, {.reduce = {1, false}}, {4, 10, 18}, 3},
+        {MB_OP_PROD, {.reduce = {3, true}}, {720}, 1},
+        {MB_OP_REDUCE_MAX, {.reduce = {2, false}}, {3, 6}, 2},
+        {MB_OP_REDUCE_MIN, {.reduce = {1, true}}, {1, 2, 3}, 3},
+        {MB_OP_LOG_SOFTMAX,
+         {.axis = {1}},
+         {-2.4076059644443801, -1.4076059644443802, -0.40760596444438024, -2.4076059644443801,
+          -1.4076059644443802, -0.40760596444438024},
+         6},
         {MB_OP_TRANSPOSE, {.perm = {{1, 0}}}, {1, 4, 2, 5, 3, 6}, 6},
         {MB_OP_SOFTMAX,
          {.axis = {1}},
@@ -397,6 +506,9 @@ int main(void) {
         cmocka_unit_test(binary_by_hand),
         cmocka_unit_test(broadcast_by_hand),
         cmocka_unit_test(integers_by_hand),
+        cmocka_unit_test(truth_by_hand),
+        cmocka_unit_test(casts_by_hand),
+        cmocka_unit_test(argmax_by_hand),
         cmocka_unit_test(constants_are_rounded),
         cmocka_unit_test(matmul_by_hand),
         cmocka_unit_test(conv2d_by_hand),

@@ -314,9 +314,51 @@ static void test_binary(void **state) {
     }
 }
 
+/* Those whose result has another type, or which only some types have. */
+static void test_more_binary(void **state) {
+    (void)state;
+    for (size_t t = 0; t < 4; t++) {
+        struct pb net;
+        pb_init(&net);
+        const uint32_t a = input(&net, number_types[t], SHAPE(2, 3, 5));
+        const uint32_t b = input(&net, number_types[t], SHAPE(3, 1));
+        const uint32_t w = weight(&net, number_types[t], SHAPE(5));
+        const uint32_t lt = pb_binary(&net, MB_OP_LT, a, b), le = pb_binary(&net, MB_OP_LE, a, a);
+        const uint32_t gt = pb_binary(&net, MB_OP_GT, b, w), ge = pb_binary(&net, MB_OP_GE, a, w);
+        const uint32_t eq = pb_binary(&net, MB_OP_EQ, a, a), ne = pb_binary(&net, MB_OP_NE, a, b);
+        const uint32_t both = pb_binary(&net, MB_OP_AND, lt, ge);
+        const uint32_t either = pb_binary(&net, MB_OP_OR, gt, pb_unary(&net, MB_OP_NOT, ne));
+        const uint32_t which = pb_binary(&net, MB_OP_NE, both, pb_binary(&net, MB_OP_EQ, le, eq));
+        pb_output(&net, which);
+        pb_output(&net, pb_ternary(&net, MB_OP_SELECT, either, a, w));
+        pb_output(&net, pb_ternary(&net, MB_OP_SELECT, gt, b, a));
+        pb_output(&net, pb_ternary(&net, MB_OP_SELECT, lt, which, either));
+        check("comparisons", &net, PLAIN);
+        if (is_float(number_types[t])) check("comparisons, special", &net, SPECIAL);
+
+        pb_init(&net);
+        const uint32_t x = input(&net, number_types[t], SHAPE(2, 3, 5));
+        const uint32_t y = weight(&net, number_types[t], SHAPE(5));
+        pb_output(&net, pb_binary(&net, MB_OP_MOD, x, y));
+        if (is_float(number_types[t])) pb_output(&net, pb_binary(&net, MB_OP_POW, x, y));
+        check("mod and pow", &net, POSITIVE);
+        for (int to = MB_F32; to <= MB_BOOL; to++) {
+            pb_init(&net);
+            pb_output(&net, pb_cast(&net, input(&net, number_types[t], SHAPE(2, 3, 5)),
+                                    (enum mb_dtype)to));
+            pb_output(&net,
+                      pb_cast(&net, weight(&net, number_types[t], SHAPE(5)), (enum mb_dtype)to));
+            pb_output(&net, pb_cast(&net, input(&net, MB_BOOL, SHAPE(7)), (enum mb_dtype)to));
+            check("cast", &net, PLAIN);
+        }
+    }
+}
+
 static void test_unary(void **state) {
-    static const enum mb_op ops[] = {MB_OP_NEG, MB_OP_ABS, MB_OP_RELU, MB_OP_SIGMOID, MB_OP_TANH,
-                                     MB_OP_EXP, MB_OP_LOG, MB_OP_SQRT, MB_OP_GELU};
+    static const enum mb_op ops[] = {MB_OP_NEG,   MB_OP_ABS,   MB_OP_RELU,  MB_OP_SIGMOID,
+                                     MB_OP_TANH,  MB_OP_EXP,   MB_OP_LOG,   MB_OP_SQRT,
+                                     MB_OP_LOG2,  MB_OP_LOG10, MB_OP_SIN,   MB_OP_COS,
+                                     MB_OP_FLOOR, MB_OP_CEIL,  MB_OP_ROUND, MB_OP_GELU};
     (void)state;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         for (size_t t = 0; t < (ops[i] <= MB_OP_RELU ? 4u : 2u); t++) {
@@ -327,7 +369,10 @@ static void test_unary(void **state) {
             pb_output(&net, pb_unary(&net, ops[i], a));
             pb_output(&net, pb_unary(&net, ops[i], w));
             check(mb_op_info(ops[i])->name, &net,
-                  ops[i] == MB_OP_LOG || ops[i] == MB_OP_SQRT ? POSITIVE : PLAIN);
+                  ops[i] == MB_OP_LOG || ops[i] == MB_OP_SQRT || ops[i] == MB_OP_LOG2 ||
+                          ops[i] == MB_OP_LOG10
+                      ? POSITIVE
+                      : PLAIN);
             if (is_float(number_types[t]) && ops[i] != MB_OP_GELU)
                 check(mb_op_info(ops[i])->name, &net, SPECIAL);
         }
@@ -484,6 +529,31 @@ static void test_reductions(void **state) {
         pb_output(&net, reduce(&net, op, reduce(&net, MB_OP_SUM, a, 7, false), 0, false));
         pb_output(&net, is_float(number_types[t]) ? softmax(&net, softmax(&net, a, 2), 0) : a);
         check("reductions", &net, PLAIN);
+
+        pb_init(&net);
+        const uint32_t x = input(&net, number_types[t], SHAPE(2, 3, 4));
+        const uint32_t w = weight(&net, number_types[t], SHAPE(4, 3));
+        pb_output(&net, reduce(&net, MB_OP_REDUCE_MAX, x, 5, false));
+        pb_output(&net, reduce(&net, MB_OP_REDUCE_MIN, x, 2, true));
+        pb_output(&net, reduce(&net, MB_OP_REDUCE_MAX, w, 3, false));
+        pb_output(&net, reduce(&net, MB_OP_PROD, x, 6, true));
+        check("extremes and products", &net, PLAIN);
+        if (is_float(number_types[t])) check("extremes, special", &net, SPECIAL);
+
+        pb_init(&net);
+        const uint32_t z = input(&net, number_types[t], SHAPE(2, 3, 4));
+        for (int32_t axis = 0; axis < 3; axis++)
+            pb_output(&net, pb_node(&net, MB_OP_ARGMAX, z, 0, (union mb_attr){.axis = {axis}}));
+        pb_output(&net, reduce(&net, MB_OP_PROD, z, 5, false));
+        check("argmax", &net, PLAIN);
+        if (!is_float(number_types[t])) continue;
+        check("argmax, special", &net, SPECIAL);
+        pb_init(&net);
+        const uint32_t l = input(&net, number_types[t], SHAPE(2, 3, 4));
+        for (int32_t axis = 0; axis < 3; axis++)
+            pb_output(&net,
+                      pb_node(&net, MB_OP_LOG_SOFTMAX, l, 0, (union mb_attr){.axis = {axis}}));
+        check("log_softmax", &net, PLAIN);
     }
 }
 
@@ -903,6 +973,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_refusals_of_open),
         cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_more_binary),
         cmocka_unit_test(test_unary),
         cmocka_unit_test(test_relu_of_shared),
         cmocka_unit_test(test_matmul_shapes),
