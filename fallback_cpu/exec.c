@@ -34,8 +34,12 @@ struct mb_cpu_exec {
     struct mb_tuning *tuning; /* the plan has texts of its */
     struct mb_plan *plan;
     struct block persist, work;
+<<<<<<< HEAD
     struct phase_list load, run;
     bool divided_by_zero;
+=======
+    bool divided_by_zero, index_outside;
+>>>>>>> ba3d60c (front: subscripts, slices, gather, concat and stack; ranges, eye and seeded random constants)
     bool loaded;
 
     /* Of the call in progress. */
@@ -109,7 +113,8 @@ static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
     struct mb_generic_args args = {.node = &exec->plan->program->nodes[step->node],
                                    .y = step->is_copy ? exec->outputs[step->output]
                                                       : address(exec, step->node),
-                                   .divided_by_zero = &exec->divided_by_zero};
+                                   .divided_by_zero = &exec->divided_by_zero,
+                                   .index_outside = &exec->index_outside};
     const uint32_t operands[MB_MAX_OPERANDS] = {step->x, step->w, step->bias};
     for (int k = 0; k < MB_MAX_OPERANDS && operands[k] != MB_NO_NODE; k++) {
         args.types[k] = &exec->plan->program->nodes[operands[k]].type;
@@ -205,9 +210,11 @@ static enum mb_status make_phases(struct mb_cpu_exec *exec, struct mb_err *err) 
 /* ---- jobs ---- */
 
 static enum mb_status finish(struct mb_cpu_exec *exec, const char *what, struct mb_err *err) {
-    if (!exec->divided_by_zero) return MB_OK;
-    exec->divided_by_zero = false;
-    return mb_fail(err, MB_E_NUMERIC, "%s: integer division by zero", what);
+    const bool divided = exec->divided_by_zero, outside = exec->index_outside;
+    exec->divided_by_zero = exec->index_outside = false;
+    if (divided) return mb_fail(err, MB_E_NUMERIC, "%s: integer division by zero", what);
+    if (outside) return mb_fail(err, MB_E_NUMERIC, "%s: E6001: an index is out of range", what);
+    return MB_OK;
 }
 
 enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *weights,

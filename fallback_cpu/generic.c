@@ -211,16 +211,58 @@ static void copy(const struct mb_generic_args *args, const struct mb_thread *thr
                (size_t)((end - i) * size));
 }
 
-#define TRANSPOSE(T)                                                                               \
-    static void transpose_##T(const struct mb_generic_args *args,                                  \
-                              const struct mb_thread *thread) {                                    \
+static void constant(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    const int64_t size = (int64_t)mb_dtype_size(args->node->type.dtype);
+    int64_t i, end;
+    mb_share(thread, mb_count_of(&args->node->type.shape), &i, &end);
+    mb_program_constant(args->node, i, end, (char *)args->y + i * size);
+}
+
+/* Rows of the inner axes, each from one operand. */
+static void concat(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    const int32_t axis = args->node->attr.axis.axis;
+    const int64_t size = (int64_t)mb_dtype_size(args->node->type.dtype);
+    int64_t steps[2][MB_MAX_RANK], bytes[2], row, end;
+    for (int k = 0; k < 2; k++) {
+        mb_steps_of(&args->types[k]->shape, steps[k]);
+        bytes[k] = args->types[k]->shape.dim[axis] * steps[k][axis] * size;
+    }
+    mb_share(thread, mb_count_of(&args->types[0]->shape) * size / bytes[0], &row, &end);
+    for (; row < end; row++)
+        for (int k = 0; k < 2; k++)
+            memcpy((char *)args->y + row * (bytes[0] + bytes[1]) + (k ? bytes[0] : 0),
+                   (const char *)args->operands[k] + row * bytes[k], (size_t)bytes[k]);
+}
+
+static void gather(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    const struct mb_gathering g = mb_gathering_of(args->node, args->types[0], args->types[1]);
+    const int64_t bytes = g.inner * (int64_t)mb_dtype_size(args->node->type.dtype);
+    const bool wide = args->types[1]->dtype == MB_I64;
+    int64_t at, end;
+    for (mb_share(thread, g.batches * g.middle * g.picks, &at, &end); at < end; at++) {
+        const int64_t row = at / g.picks, pick = row / g.middle * g.picks + at % g.picks;
+        const int64_t index = wide ? ((const int64_t *)args->operands[1])[pick]
+                                   : ((const int32_t *)args->operands[1])[pick];
+        char *y = (char *)args->y + at * bytes;
+        if (index >= 0 && index < g.extent) {
+            memcpy(y, (const char *)args->operands[0] + (row * g.extent + index) * bytes,
+                   (size_t)bytes);
+        } else {
+            raise_flag(args->index_outside);
+            memset(y, 0, (size_t)bytes);
+        }
+    }
+}
+
+/* y = x along its own steps; x begins at its element `base`. */
+#define MOVE(T)                                                                                    \
+    static void move_##T(const struct mb_generic_args *args, int64_t base,                         \
+                         const int64_t step[MB_MAX_RANK], const struct mb_thread *thread) {        \
         const struct mb_shape *shape = &args->node->type.shape;                                    \
-        const T *x = args->operands[0];                                                            \
+        const T *x = (const T *)args->operands[0] + base;                                          \
         T *y = args->y;                                                                            \
-        int64_t own[MB_MAX_RANK], step[MB_MAX_RANK], at, end;                                      \
+        int64_t at, end;                                                                           \
         const int32_t outer = shape->rank - 1;                                                     \
-        mb_steps_of(&args->types[0]->shape, own);                                                  \
-        for (int32_t i = 0; i < shape->rank; i++) step[i] = own[args->node->attr.perm.perm[i]];    \
         const int64_t inner = shape->rank ? shape->dim[outer] : 1;                                 \
         mb_share(thread, mb_count_of(shape) / inner, &at, &end);                                   \
         for (; at < end; at++) {                                                                   \
@@ -228,9 +270,35 @@ static void copy(const struct mb_generic_args *args, const struct mb_thread *thr
             for (int64_t i = 0; i < inner; i++) y[at * inner + i] = from[i * step[outer]];         \
         }                                                                                          \
     }
-TRANSPOSE(uint8_t)
-TRANSPOSE(uint32_t)
-TRANSPOSE(uint64_t)
+MOVE(uint8_t)
+MOVE(uint32_t)
+MOVE(uint64_t)
+
+static void move(const struct mb_generic_args *args, int64_t base, const int64_t *step,
+                 const struct mb_thread *thread) {
+    switch (mb_dtype_size(args->node->type.dtype)) {
+    case 1: move_uint8_t(args, base, step, thread); break;
+    case 4: move_uint32_t(args, base, step, thread); break;
+    default: move_uint64_t(args, base, step, thread); break;
+    }
+}
+
+static void transpose(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    int64_t own[MB_MAX_RANK] = {0}, step[MB_MAX_RANK] = {0};
+    mb_steps_of(&args->types[0]->shape, own);
+    for (int32_t i = 0; i < args->node->type.shape.rank; i++)
+        step[i] = own[args->node->attr.perm.perm[i]];
+    move(args, 0, step, thread);
+}
+
+static void slice(const struct mb_generic_args *args, const struct mb_thread *thread) {
+    const struct mb_attr_slice *at = &args->node->attr.slice;
+    int64_t step[MB_MAX_RANK] = {0};
+    mb_steps_of(&args->types[0]->shape, step);
+    const int64_t base = at->start * step[at->axis];
+    step[at->axis] *= at->step;
+    move(args, base, step, thread);
+}
 
 #define SELECT(T)                                                                                  \
     static void select_##T(const struct mb_generic_args *args, const struct mb_thread *thread) {   \
@@ -270,9 +338,12 @@ static void select_any(const struct mb_generic_args *args, const struct mb_threa
 
 /* ---- the table ---- */
 
-#define ANY(t, bits)                                                                               \
+#define ANY(t)                                                                                     \
     [MB_OP_FILL] = fill_##t, [MB_OP_EQ] = binary_EQ_##t, [MB_OP_NE] = binary_NE_##t,               \
-    [MB_OP_CAST] = cast_##t, [MB_OP_RESHAPE] = copy, [MB_OP_TRANSPOSE] = transpose_uint##bits##_t
+    [MB_OP_CAST] = cast_##t, [MB_OP_RESHAPE] = copy, [MB_OP_TRANSPOSE] = transpose,                \
+    [MB_OP_SLICE] = slice, [MB_OP_CONCAT] = concat, [MB_OP_GATHER] = gather,                       \
+    [MB_OP_RANGE] = constant, [MB_OP_EYE] = constant, [MB_OP_UNIFORM] = constant,                  \
+    [MB_OP_NORMAL] = constant
 #define NUMERIC(t)                                                                                 \
     [MB_OP_ADD] = binary_ADD_##t, [MB_OP_SUB] = binary_SUB_##t, [MB_OP_MUL] = binary_MUL_##t,      \
     [MB_OP_DIV] = binary_DIV_##t, [MB_OP_MOD] = binary_MOD_##t, [MB_OP_MAX] = binary_MAX_##t,      \
@@ -293,11 +364,11 @@ static void select_any(const struct mb_generic_args *args, const struct mb_threa
 
 mb_generic_fn *mb_generic_find(enum mb_op op, enum mb_dtype dtype) {
     static mb_generic_fn *const table[][MB_OP_COUNT] = {
-        [MB_F32] = {ANY(f32, 32), NUMERIC(f32), FLOATING(f32)},
-        [MB_F64] = {ANY(f64, 64), NUMERIC(f64), FLOATING(f64)},
-        [MB_I32] = {ANY(i32, 32), NUMERIC(i32)},
-        [MB_I64] = {ANY(i64, 64), NUMERIC(i64)},
-        [MB_BOOL] = {ANY(bool, 8), [MB_OP_AND] = binary_AND_bool, [MB_OP_OR] = binary_OR_bool,
+        [MB_F32] = {ANY(f32), NUMERIC(f32), FLOATING(f32)},
+        [MB_F64] = {ANY(f64), NUMERIC(f64), FLOATING(f64)},
+        [MB_I32] = {ANY(i32), NUMERIC(i32)},
+        [MB_I64] = {ANY(i64), NUMERIC(i64)},
+        [MB_BOOL] = {ANY(bool), [MB_OP_AND] = binary_AND_bool, [MB_OP_OR] = binary_OR_bool,
                      [MB_OP_NOT] = unary_NOT_bool, [MB_OP_SELECT] = select_any},
     };
     return table[dtype][op];

@@ -15,6 +15,7 @@ struct mb_generic_args {
     const void *operands[MB_MAX_OPERANDS];
     void *y; /* overlaps no operand */
     bool *divided_by_zero;
+    bool *index_outside; /* raised by a gather of an index that is none; it gives 0 */
 };
 
 /* Called by every thread of the team at once; each writes its share of y. */

@@ -25,6 +25,9 @@ enum {
     types_reduce_float = FLOATS,
     types_along_axis = FLOATS,
     types_argmax = NUMBERS,
+    types_slice = ANY,
+    types_concat = ANY,
+    types_gather = ANY,
     types_reshape = ANY,
     types_transpose = ANY
 };

@@ -59,6 +59,16 @@ template <typename T> struct mb_wrapping<T, true> {
     typedef typename std::make_unsigned<T>::type type;
 };
 
+/* The ends of a type's order. */
+template <typename T> static __device__ inline T mb_least() {
+    if constexpr (!std::is_integral<T>::value) return static_cast<T>(-INFINITY);
+    return static_cast<T>(sizeof(T) == 8 ? INT64_MIN : INT32_MIN);
+}
+template <typename T> static __device__ inline T mb_most() {
+    if constexpr (!std::is_integral<T>::value) return static_cast<T>(INFINITY);
+    return static_cast<T>(sizeof(T) == 8 ? INT64_MAX : INT32_MAX);
+}
+
 /* The larger of the two, NaN if either is. */
 template <typename T> static __device__ inline T mb_larger_of(T a, T b) {
     return a > b || a != a ? a : b;

@@ -1,8 +1,6 @@
 /* Operations on single elements, and those that only move them. */
 #include "operations.cuh"
 
-#include <limits>
-
 /* ---- y = f(a, b) ---- */
 
 template <typename T, typename R, typename F>
@@ -131,7 +129,7 @@ template <typename R, typename T> static __device__ inline R cast_to(T a) {
     if constexpr (std::is_same<R, uint8_t>::value) {
         return a != 0;
     } else if constexpr (std::is_integral<R>::value && !std::is_integral<T>::value) {
-        const R least = std::numeric_limits<R>::min(), most = std::numeric_limits<R>::max();
+        const R least = mb_least<R>(), most = mb_most<R>();
         if (a != a) return 0;
         if (a >= -static_cast<T>(least)) return most;
         if (a < static_cast<T>(least)) return least;
@@ -220,28 +218,130 @@ cudaError_t mb_cuda_run_RESHAPE(const struct mb_cuda_operation_args *args, cudaS
                            cudaMemcpyDeviceToDevice, stream);
 }
 
+/* Constants are made on the host, so that all executors have the same bytes: a piece at a time,
+ * which is in the driver's hands when its copy returns. Part of load alone. */
+static cudaError_t run_constant(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    enum { PIECE = 1024 };
+    double piece[PIECE]; /* room for any element type */
+    const size_t size = mb_dtype_size(args->node->type.dtype);
+    const int64_t count = mb_count_of(&args->node->type.shape);
+    for (int64_t i = 0; i < count; i += PIECE) {
+        const int64_t end = mb_min(count, i + PIECE);
+        mb_program_constant(args->node, i, end, piece);
+        MB_TRY_CUDA(cudaMemcpyAsync(static_cast<char *>(args->y) + static_cast<size_t>(i) * size,
+                                    piece, static_cast<size_t>(end - i) * size,
+                                    cudaMemcpyHostToDevice, stream));
+    }
+    return cudaSuccess;
+}
+
+cudaError_t mb_cuda_run_RANGE(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    return run_constant(args, stream);
+}
+cudaError_t mb_cuda_run_EYE(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    return run_constant(args, stream);
+}
+cudaError_t mb_cuda_run_UNIFORM(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    return run_constant(args, stream);
+}
+cudaError_t mb_cuda_run_NORMAL(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    return run_constant(args, stream);
+}
+
+/* Rows of `a_row` and `b_row` elements, one after the other. */
 template <typename T>
-static __global__ void transpose(struct mb_axes axes, const T *a, T *y, int64_t count) {
+static __global__ void concat(const T *a, const T *b, T *y, int64_t a_row, int64_t b_row,
+                              int64_t count) {
+    for (int64_t i = mb_first(); i < count; i += mb_step()) {
+        const int64_t row = i / (a_row + b_row), column = i % (a_row + b_row);
+        y[i] = column < a_row ? a[row * a_row + column] : b[row * b_row + column - a_row];
+    }
+}
+
+template <typename T>
+static cudaError_t run_concat(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    const int64_t count = mb_count_of(&args->node->type.shape);
+    const int32_t axis = args->node->attr.axis.axis;
+    int64_t row[2];
+    for (int k = 0; k < 2; k++) {
+        int64_t steps[MB_MAX_RANK];
+        mb_steps_of(&args->types[k]->shape, steps);
+        row[k] = args->types[k]->shape.dim[axis] * steps[axis];
+    }
+    return mb_launch(concat<T>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS),
+                     0, stream, static_cast<const T *>(args->operands[0]),
+                     static_cast<const T *>(args->operands[1]), static_cast<T *>(args->y), row[0],
+                     row[1], count);
+}
+
+cudaError_t mb_cuda_run_CONCAT(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    MB_FOR_SIZES(args->node->type.dtype, run_concat, args, stream)
+}
+
+/* An index that is none gives 0. */
+template <typename T, typename I>
+static __global__ void gather(struct mb_gathering g, const T *x, const I *indices, T *y,
+                              int64_t count) {
+    for (int64_t i = mb_first(); i < count; i += mb_step()) {
+        const int64_t column = i % g.inner, pick = i / g.inner % g.picks;
+        const int64_t row = i / g.inner / g.picks;
+        const int64_t index = indices[row / g.middle * g.picks + pick];
+        y[i] = index >= 0 && index < g.extent ? x[(row * g.extent + index) * g.inner + column] : 0;
+    }
+}
+
+template <typename T, typename I>
+static cudaError_t run_gather_by(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    const int64_t count = mb_count_of(&args->node->type.shape);
+    return mb_launch(gather<T, I>, mb_grid_of(count, MB_OPERATION_THREADS),
+                     dim3(MB_OPERATION_THREADS), 0, stream,
+                     mb_gathering_of(args->node, args->types[0], args->types[1]),
+                     static_cast<const T *>(args->operands[0]),
+                     static_cast<const I *>(args->operands[1]), static_cast<T *>(args->y), count);
+}
+
+template <typename T>
+static cudaError_t run_gather(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    return args->types[1]->dtype == MB_I64 ? run_gather_by<T, int64_t>(args, stream)
+                                           : run_gather_by<T, int32_t>(args, stream);
+}
+
+cudaError_t mb_cuda_run_GATHER(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    MB_FOR_SIZES(args->node->type.dtype, run_gather, args, stream)
+}
+
+template <typename T>
+static __global__ void move(struct mb_axes axes, const T *a, T *y, int64_t count) {
     for (int64_t i = mb_first(); i < count; i += mb_step()) y[i] = a[mb_offset_at(i, axes)];
 }
 
+/* y = a along its own steps, from its element `base` on. */
 template <typename T>
-static cudaError_t run_transpose(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+static cudaError_t run_move(const struct mb_cuda_operation_args *args, struct mb_axes axes,
+                            int64_t base, cudaStream_t stream) {
     const struct mb_shape *y = &args->node->type.shape;
     const int64_t count = mb_count_of(y);
-    struct mb_axes axes;
-    int64_t own[MB_MAX_RANK];
-    mb_steps_of(&args->types[0]->shape, own);
     axes.n = y->rank;
-    for (int32_t i = 0; i < y->rank; i++) {
-        axes.extent[i] = y->dim[i];
-        axes.step[i] = own[args->node->attr.perm.perm[i]];
-    }
-    return mb_launch(transpose<T>, mb_grid_of(count, MB_OPERATION_THREADS),
-                     dim3(MB_OPERATION_THREADS), 0, stream, axes,
-                     static_cast<const T *>(args->operands[0]), static_cast<T *>(args->y), count);
+    for (int32_t i = 0; i < y->rank; i++) axes.extent[i] = y->dim[i];
+    return mb_launch(move<T>, mb_grid_of(count, MB_OPERATION_THREADS), dim3(MB_OPERATION_THREADS),
+                     0, stream, axes, static_cast<const T *>(args->operands[0]) + base,
+                     static_cast<T *>(args->y), count);
 }
 
 cudaError_t mb_cuda_run_TRANSPOSE(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
-    MB_FOR_SIZES(args->node->type.dtype, run_transpose, args, stream)
+    struct mb_axes axes = {};
+    int64_t own[MB_MAX_RANK] = {};
+    mb_steps_of(&args->types[0]->shape, own);
+    for (int32_t i = 0; i < args->node->type.shape.rank; i++)
+        axes.step[i] = own[args->node->attr.perm.perm[i]];
+    MB_FOR_SIZES(args->node->type.dtype, run_move, args, axes, 0, stream)
+}
+
+cudaError_t mb_cuda_run_SLICE(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
+    const int32_t axis = args->node->attr.slice.axis;
+    struct mb_axes axes = {};
+    mb_steps_of(&args->types[0]->shape, axes.step);
+    const int64_t base = args->node->attr.slice.start * axes.step[axis];
+    axes.step[axis] *= args->node->attr.slice.step;
+    MB_FOR_SIZES(args->node->type.dtype, run_move, args, axes, base, stream)
 }

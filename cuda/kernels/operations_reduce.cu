@@ -5,8 +5,6 @@
  * too. */
 #include "operations.cuh"
 
-#include <limits>
-
 enum { THREADS = MB_OPERATION_THREADS, WARPS = THREADS / 32, FEW_TERMS = 32 };
 
 /* ---- reductions ---- */
@@ -131,18 +129,12 @@ size_t mb_cuda_reduce_scratch(const struct mb_node *node, const struct mb_type *
 }
 
 struct fold_larger {
-    template <typename T> static __device__ T first() {
-        return std::is_integral<T>::value ? std::numeric_limits<T>::min()
-                                          : -std::numeric_limits<T>::infinity();
-    }
+    template <typename T> static __device__ T first() { return mb_least<T>(); }
     template <typename T> static __device__ T of(T a, T b) { return mb_larger_of(a, b); }
 };
 
 struct fold_smaller {
-    template <typename T> static __device__ T first() {
-        return std::is_integral<T>::value ? std::numeric_limits<T>::max()
-                                          : std::numeric_limits<T>::infinity();
-    }
+    template <typename T> static __device__ T first() { return mb_most<T>(); }
     template <typename T> static __device__ T of(T a, T b) { return mb_smaller_of(a, b); }
 };
 

@@ -13,6 +13,7 @@ struct mb_ref_args {
     double *y;
     size_t count;          /* elements of y */
     bool *divided_by_zero; /* set by an integer division by zero */
+    bool *index_outside;   /* set by a gather of an index that is none */
 };
 
 #define OP(id, text, operands, attributes, shape_rule, flops, meaning)                             \

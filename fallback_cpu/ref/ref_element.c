@@ -25,6 +25,20 @@ void mb_ref_DENSE(const struct mb_ref_args *args) {
         args->y[i] = mb_reference_element(args->node->type.dtype, args->node->attr.dense.data, i);
 }
 
+/* As the executors have them, in the node's dtype. */
+static void constant(const struct mb_ref_args *args) {
+    for (size_t i = 0; i < args->count; i++) {
+        double element; /* room for any dtype */
+        mb_program_constant(args->node, (int64_t)i, (int64_t)i + 1, &element);
+        args->y[i] = mb_reference_element(args->node->type.dtype, &element, 0);
+    }
+}
+
+void mb_ref_RANGE(const struct mb_ref_args *args) { constant(args); }
+void mb_ref_EYE(const struct mb_ref_args *args) { constant(args); }
+void mb_ref_UNIFORM(const struct mb_ref_args *args) { constant(args); }
+void mb_ref_NORMAL(const struct mb_ref_args *args) { constant(args); }
+
 void mb_ref_FILL(const struct mb_ref_args *args) {
     double value = args->node->attr.fill.value;
     switch (args->node->type.dtype) {

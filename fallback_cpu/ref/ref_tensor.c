@@ -245,6 +245,60 @@ void mb_ref_RESHAPE(const struct mb_ref_args *args) {
     memcpy(args->y, args->operands[0], args->count * sizeof *args->y);
 }
 
+void mb_ref_SLICE(const struct mb_ref_args *args) {
+    const struct mb_attr_slice *at = &args->node->attr.slice;
+    const struct mb_shape *x = &args->types[0]->shape;
+    int64_t stride[MB_MAX_RANK] = {0};
+    strides_of(x, stride);
+    const int64_t inner = stride[at->axis];
+    for (size_t i = 0; i < args->count; i++) {
+        const int64_t column = (int64_t)i % inner, row = (int64_t)i / inner;
+        const int64_t from = at->start + row % at->extent * at->step;
+        args->y[i] =
+            args->operands[0][(row / at->extent * x->dim[at->axis] + from) * inner + column];
+    }
+}
+
+void mb_ref_CONCAT(const struct mb_ref_args *args) {
+    const int32_t axis = args->node->attr.axis.axis;
+    const struct mb_shape *shapes[2] = {&args->types[0]->shape, &args->types[1]->shape};
+    int64_t stride[MB_MAX_RANK] = {0};
+    strides_of(&args->node->type.shape, stride);
+    const int64_t rows = args->node->type.shape.dim[axis];
+    for (size_t i = 0; i < args->count; i++) {
+        const int64_t column = (int64_t)i % stride[axis], row = (int64_t)i / stride[axis] % rows;
+        const int64_t outer = (int64_t)i / stride[axis] / rows;
+        const int k = row >= shapes[0]->dim[axis];
+        const int64_t at = outer * shapes[k]->dim[axis] + row - (k ? shapes[0]->dim[axis] : 0);
+        args->y[i] = args->operands[k][at * stride[axis] + column];
+    }
+}
+
+void mb_ref_GATHER(const struct mb_ref_args *args) {
+    const struct mb_attr_gather *at = &args->node->attr.gather;
+    const struct mb_shape *x = &args->types[0]->shape, *idx = &args->types[1]->shape;
+    int64_t batches = 1, middle = 1, picks = 1, inner = 1;
+    for (int32_t i = 0; i < at->batch; i++) batches *= x->dim[i];
+    for (int32_t i = at->batch; i < at->axis; i++) middle *= x->dim[i];
+    for (int32_t i = at->axis + 1; i < x->rank; i++) inner *= x->dim[i];
+    for (int32_t i = at->batch; i < idx->rank; i++) picks *= idx->dim[i];
+    const int64_t extent = x->dim[at->axis];
+    for (int64_t b = 0; b < batches; b++)
+        for (int64_t m = 0; m < middle; m++)
+            for (int64_t j = 0; j < picks; j++) {
+                const double index = args->operands[1][b * picks + j];
+                const int64_t row = b * middle + m;
+                double *y = args->y + (row * picks + j) * inner;
+                if (!(index >= 0 && index < (double)extent)) {
+                    *args->index_outside = true;
+                    memset(y, 0, (size_t)inner * sizeof *y);
+                    continue;
+                }
+                memcpy(y, args->operands[0] + (row * extent + (int64_t)index) * inner,
+                       (size_t)inner * sizeof *y);
+            }
+}
+
 void mb_ref_TRANSPOSE(const struct mb_ref_args *args) {
     const struct mb_shape *y = &args->node->type.shape;
     int64_t stride[MB_MAX_RANK];

@@ -25,10 +25,14 @@ static void find_last_uses(const struct mb_program *program, uint32_t *last_use)
 }
 
 static void run_node(const struct mb_program *program, uint32_t index, const void *const *params,
-                     double *const *values, size_t count, bool *divided_by_zero) {
+                     double *const *values, size_t count, bool *divided_by_zero,
+                     bool *index_outside) {
     const struct mb_node *node = &program->nodes[index];
-    struct mb_ref_args args = {
-        .node = node, .y = values[index], .count = count, .divided_by_zero = divided_by_zero};
+    struct mb_ref_args args = {.node = node,
+                               .y = values[index],
+                               .count = count,
+                               .divided_by_zero = divided_by_zero,
+                               .index_outside = index_outside};
     if (node->op == MB_OP_PARAM) args.param = params[node->attr.param.index];
     for (uint32_t k = 0; k < node->n_operands; k++) {
         args.types[k] = &program->nodes[node->operand[k]].type;
@@ -52,7 +56,7 @@ static void free_unused(const struct mb_program *program, uint32_t index, double
 enum mb_status mb_reference_run(const struct mb_program *program, const void *const *params,
                                 double *const *outputs, struct mb_err *err) {
     enum mb_status st = MB_OK;
-    bool divided_by_zero = false;
+    bool divided_by_zero = false, index_outside = false;
     double **values = mb_allocator.alloc(program->n_nodes * sizeof *values);
     uint32_t *last_use = mb_allocator.alloc(program->n_nodes * sizeof *last_use);
     size_t count = 0;
@@ -70,7 +74,12 @@ enum mb_status mb_reference_run(const struct mb_program *program, const void *co
                          program->nodes[i].id, count);
             goto out;
         }
-        run_node(program, i, params, values, count, &divided_by_zero);
+        run_node(program, i, params, values, count, &divided_by_zero, &index_outside);
+        if (index_outside) {
+            st = mb_fail(err, MB_E_NUMERIC, "%%%u: E6001: an index is out of range",
+                         program->nodes[i].id);
+            goto out;
+        }
         if (divided_by_zero) {
             st = mb_fail(err, MB_E_NUMERIC, "%%%u: integer division by zero", program->nodes[i].id);
             goto out;

@@ -2,6 +2,7 @@
 #include "checker.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 struct builtin {
@@ -664,6 +665,279 @@ static struct mb_value lower_full(struct mb_check *c, const struct mb_call *call
     return filled(c, call, v, call->arg[0], call->arg[2]);
 }
 
+/* A node of a computed constant; `dtype` may be NULL: as declared, else `natural`. */
+static struct mb_value computed(struct mb_check *c, const struct mb_call *call, enum mb_op op,
+                                const struct mb_shape *shape, const struct mb_ast_expr *dtype,
+                                enum mb_dtype natural, const union mb_attr *attr) {
+    struct mb_type type = {c->want && !dtype ? c->want->dtype : natural, *shape};
+    if (!dtype_argument(c, dtype, &type.dtype)) return mb_bad();
+    return mb_emit(c, op, NULL, attr, &type, call->expr->at);
+}
+
+static struct mb_value lower_eye(struct mb_check *c, const struct mb_call *call) {
+    struct mb_shape shape = {.rank = 0};
+    for (int i = 0; i < 2; i++) {
+        const struct mb_ast_expr *e = call->arg[i] ? call->arg[i] : call->arg[0];
+        if (!put_extent(c, e, mb_check_expr(c, e, NULL), &shape, NULL)) return mb_bad();
+    }
+    return computed(c, call, MB_OP_EYE, &shape, call->arg[2], MB_F32, NULL);
+}
+
+/* A number that is known now; `is_float` (may be NULL) is set when it is not an integer's. */
+static bool number_argument(struct mb_check *c, const struct mb_ast_expr *e, double *out,
+                            bool *is_float) {
+    struct mb_value v = mb_check_expr(c, e, NULL);
+    if (v.kind == MB_VALUE_FLOAT || v.kind == MB_VALUE_INT) {
+        *out = v.kind == MB_VALUE_FLOAT ? v.u.number : (double)v.u.integer;
+        if (is_float) *is_float |= v.kind == MB_VALUE_FLOAT;
+        return true;
+    }
+    if (v.kind != MB_VALUE_BAD && v.kind != MB_VALUE_DIM)
+        refuse_argument(c, e, "E2001", "this argument must be a number known at compile time");
+    return false;
+}
+
+/* `count` values from `start` by `step` to `last`. */
+static struct mb_value ranged(struct mb_check *c, const struct mb_call *call, double count,
+                              const struct mb_attr_range *range, const struct mb_ast_expr *dtype,
+                              bool is_float) {
+    if (!(count >= 1 && count <= 0x1p40))
+        return refuse_argument(c, call->expr, "E2102", "a range of no elements, or of too many");
+    const double least = range->start < range->last ? range->start : range->last;
+    const double most = range->start < range->last ? range->last : range->start;
+    if (!(least > -0x1p53 && most < 0x1p53))
+        return refuse_argument(c, call->expr, "E2004", "the values of a range are too large");
+    const enum mb_dtype integer = least < INT32_MIN || most > INT32_MAX ? MB_I64 : MB_I32;
+    const struct mb_shape shape = {1, {(int64_t)count}};
+    const union mb_attr attr = {.range = *range};
+    struct mb_value v =
+        computed(c, call, MB_OP_RANGE, &shape, dtype, is_float ? MB_F32 : integer, &attr);
+    if (v.kind == MB_VALUE_TENSOR && c->nodes[v.u.node].type.dtype == MB_I32 && integer == MB_I64)
+        return refuse_argument(c, call->expr, "E2004", "the values of a range do not fit i32");
+    return v;
+}
+
+/* arange(end) or arange(start, end, step = 1): the end is left out. */
+static struct mb_value lower_arange(struct mb_check *c, const struct mb_call *call) {
+    double from = 0, to, step = 1;
+    bool is_float = false;
+    if (call->arg[1] && !number_argument(c, call->arg[0], &from, &is_float)) return mb_bad();
+    if (!number_argument(c, call->arg[call->arg[1] ? 1 : 0], &to, &is_float)) return mb_bad();
+    if (call->arg[2] && !number_argument(c, call->arg[2], &step, &is_float)) return mb_bad();
+    if (step == 0) return refuse_argument(c, call->arg[2], "E2001", "the step must not be 0");
+    const double count = ceil((to - from) / step);
+    const struct mb_attr_range range = {from, step, from + (count - 1) * step};
+    return ranged(c, call, count, &range, call->arg[3], is_float);
+}
+
+static struct mb_value lower_linspace(struct mb_check *c, const struct mb_call *call) {
+    struct mb_attr_range range = {0, 0, 0};
+    int64_t n;
+    if (!number_argument(c, call->arg[0], &range.start, NULL) ||
+        !number_argument(c, call->arg[1], &range.last, NULL) ||
+        !mb_check_int(c, call->arg[2], "the number of values", &n))
+        return mb_bad();
+    if (n > 1) range.step = (range.last - range.start) / (double)(n - 1);
+    if (n == 1) range.last = range.start;
+    return ranged(c, call, (double)n, &range, call->arg[3], true);
+}
+
+/* `seed` (may be NULL) names a stream of its own; see mind.h. */
+static struct mb_value drawn(struct mb_check *c, const struct mb_call *call,
+                             const struct mb_shape *shape, double low, double scale,
+                             const struct mb_ast_expr *seed, const struct mb_ast_expr *dtype) {
+    union mb_attr attr = {.random = {low, scale, c->source->seed, 0}};
+    enum mb_dtype type = c->want && !dtype ? c->want->dtype : MB_F32;
+    int64_t given;
+    if (seed && !mb_check_int(c, seed, "the seed", &given)) return mb_bad();
+    if (!dtype_argument(c, dtype, &type)) return mb_bad();
+    if (type != MB_F32 && type != MB_F64)
+        return refuse_argument(c, call->expr, "E2001", "random values are f32 or f64");
+    if (seed)
+        attr.random.seed = (uint64_t)given;
+    else
+        attr.random.stream = ++c->n_random;
+    return computed(c, call, op_of(call), shape, dtype, MB_F32, &attr);
+}
+
+static struct mb_value lower_random(struct mb_check *c, const struct mb_call *call) {
+    struct mb_shape shape;
+    double stddev = 1;
+    if (!shape_argument(c, call->arg[0], &shape, NULL) ||
+        (call->arg[1] && !number_argument(c, call->arg[1], &stddev, NULL)))
+        return mb_bad();
+    return drawn(c, call, &shape, 0, stddev, call->arg[2], call->arg[3]);
+}
+
+static struct mb_value lower_uniform(struct mb_check *c, const struct mb_call *call) {
+    struct mb_shape shape;
+    double low = 0, high = 1;
+    if (!shape_argument(c, call->arg[0], &shape, NULL) ||
+        (call->arg[1] && !number_argument(c, call->arg[1], &low, NULL)) ||
+        (call->arg[2] && !number_argument(c, call->arg[2], &high, NULL)))
+        return mb_bad();
+    return drawn(c, call, &shape, low, high - low, call->arg[3], call->arg[4]);
+}
+
+static struct mb_value lower_randn(struct mb_check *c, const struct mb_call *call) {
+    struct mb_shape shape;
+    if (!shape_argument(c, call->arg[0], &shape, NULL)) return mb_bad();
+    return drawn(c, call, &shape, 0, 1, call->arg[1], call->arg[2]);
+}
+
+/* rand([2, 3]) or rand(2, 3) */
+static struct mb_value lower_rand(struct mb_check *c, const struct mb_call *call) {
+    struct mb_shape shape;
+    if (!shape_argument(c, call->arg[0], &shape, NULL)) return mb_bad();
+    for (int i = 1; i < 6; i++)
+        if (call->arg[i] &&
+            !put_extent(c, call->arg[i], mb_check_expr(c, call->arg[i], NULL), &shape, NULL))
+            return mb_bad();
+    return drawn(c, call, &shape, 0, 1, call->arg[6], NULL);
+}
+
+/* ---- parts ---- */
+
+/* index(x, axis, i), or index(x, [i, j, ..]) with an index for every axis */
+static struct mb_value lower_index(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    int64_t at[MB_MAX_RANK];
+    int n;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    const int32_t rank = c->nodes[x].type.shape.rank;
+    if (!is_sequence(call->arg[1])) {
+        int32_t axis;
+        if (!call->arg[2])
+            return refuse_argument(c, call->expr, "E2005", "`index` needs its argument `i`");
+        if (!one_axis(c, call, call->arg[1], 0, rank, &axis)) return mb_bad();
+        struct mb_value i = mb_check_expr(c, call->arg[2], NULL);
+        if (i.kind == MB_VALUE_INT)
+            return mb_emit_take_one(c, x, axis, i.u.integer, "E2001", call->arg[2]->at);
+        uint32_t indices;
+        if (i.kind == MB_VALUE_DIM || !mb_value_tensor(c, i, call->arg[2]->at, NULL, &indices))
+            return mb_bad();
+        return mb_emit_gather(c, x, indices, axis, 0, call->expr->at);
+    }
+    if (!int_list(c, call->arg[1], "an index", MB_MAX_RANK, at, &n)) return mb_bad();
+    if (n != rank)
+        return refuse_argument(c, call->arg[1], "E2102", "index: needs one for each axis");
+    for (int i = 0; i < n; i++) {
+        struct mb_value v = mb_emit_take_one(c, x, 0, at[i], "E2001", call->arg[1]->at);
+        if (v.kind != MB_VALUE_TENSOR) return v;
+        x = v.u.node;
+    }
+    return (struct mb_value){.kind = MB_VALUE_TENSOR, .u.node = x};
+}
+
+/* slice(x, starts, ends, steps) with an entry for each axis, or slice(x, axis, start, end) */
+static struct mb_value lower_slice(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    int64_t starts[MB_MAX_RANK], ends[MB_MAX_RANK], steps[MB_MAX_RANK];
+    int n, n_ends, n_steps;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    const int32_t rank = c->nodes[x].type.shape.rank;
+    if (!is_sequence(call->arg[1])) {
+        int32_t axis;
+        if (!call->arg[3])
+            return refuse_argument(c, call->expr, "E2005", "`slice` needs its argument `end`");
+        if (!one_axis(c, call, call->arg[1], 0, rank, &axis) ||
+            !mb_check_int(c, call->arg[2], "the start of a slice", &starts[0]) ||
+            !mb_check_int(c, call->arg[3], "the end of a slice", &ends[0]))
+            return mb_bad();
+        return mb_emit_span(c, x, axis, starts[0], ends[0], 1, "E2001", call->expr->at);
+    }
+    for (int i = 0; i < MB_MAX_RANK; i++) steps[i] = 1;
+    if (!int_list(c, call->arg[1], "a start", MB_MAX_RANK, starts, &n) ||
+        !int_list(c, call->arg[2], "an end", MB_MAX_RANK, ends, &n_ends))
+        return mb_bad();
+    n_steps = n;
+    if (call->arg[3] && !int_list(c, call->arg[3], "a step", MB_MAX_RANK, steps, &n_steps))
+        return mb_bad();
+    if (n != rank || n_ends != rank || n_steps != rank)
+        return refuse_argument(c, call->expr, "E2102", "slice: needs an entry for each axis");
+    for (int32_t i = 0; i < rank; i++) {
+        struct mb_value v =
+            mb_emit_span(c, x, i, starts[i], ends[i], steps[i], "E2102", call->expr->at);
+        if (v.kind != MB_VALUE_TENSOR) return v;
+        x = v.u.node;
+    }
+    return (struct mb_value){.kind = MB_VALUE_TENSOR, .u.node = x};
+}
+
+/* As Python slices: negative ends count from the back, and both are brought into range. */
+static int64_t python_end(int64_t i, int64_t dim, bool backwards) {
+    if (i < 0) i = i < -dim ? -1 : i + dim;
+    const int64_t least = backwards ? -1 : 0, most = backwards ? dim - 1 : dim;
+    return i < least ? least : i > most ? most : i;
+}
+
+static struct mb_value lower_slice_stride(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x;
+    int64_t start, end, step;
+    struct mb_attr_slice slice = {.step = 1};
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x) ||
+        !one_axis(c, call, call->arg[1], 0, c->nodes[x].type.shape.rank, &slice.axis) ||
+        !mb_check_int(c, call->arg[2], "the start of a slice", &start) ||
+        !mb_check_int(c, call->arg[3], "the end of a slice", &end) ||
+        !mb_check_int(c, call->arg[4], "the step of a slice", &step))
+        return mb_bad();
+    const int64_t dim = c->nodes[x].type.shape.dim[slice.axis];
+    if (step == 0) return refuse_argument(c, call->arg[4], "E2001", "the step must not be 0");
+    if (dim < 0) { /* known when the program is compiled */
+        slice.extent = MB_DIM_UNKNOWN;
+        return mb_emit_slice(c, x, &slice, call->expr->at);
+    }
+    start = python_end(start, dim, step < 0);
+    end = python_end(end, dim, step < 0);
+    const int64_t room = step > 0 ? end - start : start - end;
+    slice.start = start;
+    slice.step = step > dim ? dim : step < -dim ? -dim : step; /* the same elements */
+    slice.extent = room <= 0 ? 0 : (room - 1) / (slice.step > 0 ? slice.step : -slice.step) + 1;
+    return mb_emit_slice(c, x, &slice, call->expr->at);
+}
+
+/* `tensor.gather` is always a take; see lower_gather. */
+static bool in_tensor_namespace(const struct mb_check *c, const struct mb_ast_expr *callee) {
+    return callee->kind == MB_EXPR_FIELD && callee->u.call.base->kind == MB_EXPR_NAME &&
+           callee->u.call.base->u.call.name == MB_NAME_TENSOR && !mb_check_local(c, MB_NAME_TENSOR);
+}
+
+/* gather(x, idx), gather(x, idx, axis), gather(x, axis, idx): an integer beside a list or tensor is
+ * the axis. One index for each row of x picks from its last axis; all else takes along the axis. */
+static struct mb_value lower_gather(struct mb_check *c, const struct mb_call *call) {
+    uint32_t x, indices;
+    int32_t axis = 0;
+    if (!mb_check_tensor(c, call->arg[0], NULL, &x)) return mb_bad();
+    const struct mb_ast_expr *idx = call->arg[1], *along = call->arg[2];
+    struct mb_value i = mb_check_expr(c, idx, NULL);
+    if (along && along->label == MB_NO_NAME && idx->label == MB_NO_NAME && i.kind == MB_VALUE_INT) {
+        struct mb_value second = mb_check_expr(c, along, NULL);
+        if (second.kind == MB_VALUE_TENSOR) {
+            idx = call->arg[2];
+            along = call->arg[1];
+            i = second;
+        }
+    }
+    if (along && !one_axis(c, call, along, 0, c->nodes[x].type.shape.rank, &axis)) return mb_bad();
+    if (!along && c->nodes[x].type.shape.rank == 0)
+        return refuse_argument(c, call->expr, "E2102", "gather: a scalar has no axis");
+    if (i.kind == MB_VALUE_INT) return mb_emit_take_one(c, x, axis, i.u.integer, "E2621", idx->at);
+    if (i.kind == MB_VALUE_DIM || !mb_value_tensor(c, i, idx->at, NULL, &indices)) return mb_bad();
+    const struct mb_shape *from = &c->nodes[x].type.shape, *at = &c->nodes[indices].type.shape;
+    bool picks = call->arg[2] && axis == from->rank - 1 && at->rank == axis &&
+                 !in_tensor_namespace(c, call->expr->u.call.base);
+    for (int32_t k = 0; picks && k < axis; k++) picks = mb_extents_agree(from->dim[k], at->dim[k]);
+    return mb_emit_gather(c, x, indices, axis, picks ? axis : 0, call->expr->at);
+}
+
+static struct mb_value lower_concat(struct mb_check *c, const struct mb_call *call) {
+    return mb_lower_concat(c, call);
+}
+
+static struct mb_value lower_stack(struct mb_check *c, const struct mb_call *call) {
+    return mb_lower_stack(c, call);
+}
+
 /* ---- outside the subset ---- */
 
 static struct mb_value lower_outside(struct mb_check *c, const struct mb_call *call) {
@@ -683,6 +957,8 @@ static const struct builtin builtins[N_BUILTINS] = {
 #define BUILTIN(name, lowering, op, signature) {#name, signature, MB_OP_##op, lower_##lowering},
 #include "builtins.def"
 };
+
+bool mb_builtin_fills_gaps(uint32_t builtin) { return builtins[builtin].lower == lower_gather; }
 
 uint32_t mb_builtin_count(void) { return N_BUILTINS; }
 bool mb_builtin_takes_brackets(uint32_t builtin) {

@@ -480,6 +480,10 @@ static struct mb_value call_builtin(struct mb_check *c, const struct mb_ast_expr
     if (receiver) call.arg[next++] = receiver;
     for (const struct mb_ast_expr *a = e->u.call.args; a; a = a->next, next++) {
         uint32_t found = a->label == MB_NO_NAME ? MB_NO_INDEX : builtin_param(s, a->label);
+        if (a->label == MB_NO_NAME && named && mb_builtin_fills_gaps(call.builtin)) {
+            named = false;
+            for (next = 0; next < s->n_params && call.arg[next];) next++;
+        }
         if (!place_argument(c, a, s->n_params, &next, &named, found, name)) return mb_bad();
         if (call.arg[next]) {
             mb_check_error(c, a->at, "E2005", "E2007", "this argument is given twice");
@@ -668,13 +672,13 @@ static struct mb_value check_call(struct mb_check *c, const struct mb_ast_expr *
     return mb_check_unknown(c, callee->at, name, true);
 }
 
-/* `tensor.zeros[f32, (2, 3)]` is a call in brackets; indexing is outside the subset. */
+/* `tensor.zeros[f32, (2, 3)]` is a call in brackets. */
 static struct mb_value check_index(struct mb_check *c, const struct mb_ast_expr *e) {
     const struct mb_ast_expr *base = e->u.call.base;
     if (base->kind == MB_EXPR_FIELD && is_tensor_namespace(c, base->u.call.base) &&
         mb_builtin_takes_brackets(base->u.call.name - MB_NAME_FIRST_BUILTIN))
         return call_builtin(c, e, NULL, base->u.call.name);
-    return mb_check_outside(c, e->at, "E2001", "indexing is outside the inference subset");
+    return mb_check_subscripts(c, e);
 }
 
 /* ---- expressions ---- */

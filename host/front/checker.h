@@ -85,7 +85,8 @@ struct mb_check {
     bool failed;         /* memory ran out */
     bool stop;           /* the program grew too large; already reported */
     unsigned depth;
-    uint64_t budget; /* expressions that may still be evaluated, so that inlining ends */
+    uint32_t n_random; /* random constants without a seed of their own, so far */
+    uint64_t budget;   /* expressions that may still be evaluated, so that inlining ends */
     struct mb_frame *frame;
     const struct mb_type *want; /* declared type of the statement's value, or NULL */
     uint8_t spelling;           /* token kind of the operator being lowered, or MB_TOK_END */
@@ -300,8 +301,28 @@ struct mb_call { /* of a built-in, its arguments matched to its parameters */
 /* Reads the signatures of builtins.def; their names become fixed. False when memory is out. */
 bool mb_builtins_init(struct mb_check *c);
 uint32_t mb_builtin_count(void);
+bool mb_builtin_fills_gaps(uint32_t builtin); /* gather: a positional argument may follow `axis=` */
 bool mb_builtin_takes_brackets(uint32_t builtin); /* zeros and ones; false for no built-in */
 struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call);
+
+/* ---- indexing.c ---- */
+
+struct mb_value mb_emit_slice(struct mb_check *c, uint32_t x, const struct mb_attr_slice *slice,
+                              struct mb_ast_span at);
+/* Element `i` of an axis, which goes. `code` is that of an index out of range. */
+struct mb_value mb_emit_take_one(struct mb_check *c, uint32_t x, int32_t axis, int64_t i,
+                                 const char *code, struct mb_ast_span at);
+/* start..end of an axis by `step`, out of range with `code`. */
+struct mb_value mb_emit_span(struct mb_check *c, uint32_t x, int32_t axis, int64_t start,
+                             int64_t end, int64_t step, const char *code, struct mb_ast_span at);
+struct mb_value mb_emit_gather(struct mb_check *c, uint32_t x, uint32_t indices, int32_t axis,
+                               int32_t batch, struct mb_ast_span at);
+
+/* x[i, a..b, ..]: an integer drops its axis, a range cuts it, a tensor of integers gathers. */
+struct mb_value mb_check_subscripts(struct mb_check *c, const struct mb_ast_expr *e);
+
+struct mb_value mb_lower_concat(struct mb_check *c, const struct mb_call *call);
+struct mb_value mb_lower_stack(struct mb_check *c, const struct mb_call *call);
 
 /* ---- entries.c ---- */
 

@@ -163,7 +163,7 @@ static bool collect_outputs(struct mb_check *c, struct mb_value v, struct mb_ast
 static void begin_entry(struct mb_check *c, struct mb_frame *frame) {
     c->frame = frame;
     c->n_nodes = c->n_symbols = c->n_params = c->n_outputs = 0;
-    c->depth = 0;
+    c->depth = c->n_random = 0;
     c->want = NULL;
     c->spelling = MB_TOK_END;
 }

@@ -6,7 +6,14 @@
  *     for (i...) mb_diag_print(&diags[i], ...)     // also after success: warnings
  *     mb_mind_close(mind);
  *
- * A compiler context used again allocates nothing once it has grown to its largest program. */
+ * A compiler context used again allocates nothing once it has grown to its largest program.
+ *
+ * No tensor is made here: arange, linspace, eye and the random constructors become constants that
+ * every executor computes when it loads, all with mb_program_constant, so their bytes depend on the
+ * program alone. The generator is random.h's. With a seed of its own (randn(shape, 7)) a constant
+ * is stream 0 of that seed; otherwise it is stream k of the source's, the k-th such call as they
+ * are evaluated, from 1. rand, random and rand_uniform are uniform in [0, 1), or in [low, high);
+ * randn, rand_normal and random_normal have mean 0 and standard deviation `stddev`, or 1. */
 #ifndef MB_MIND_H
 #define MB_MIND_H
 
@@ -33,6 +40,7 @@ struct mb_mind_source {
                           else the only `fn`, else `main` */
     const struct mb_mind_binding *bindings;
     size_t n_bindings;
+    uint64_t seed; /* of random constants that name none */
 };
 
 enum mb_severity { MB_ERROR, MB_WARNING };

@@ -69,6 +69,17 @@ struct mb_image mb_filter_of(const struct mb_shape *shape, enum mb_layout layout
                              step[3],       step[2],       step[0],       step[1]};
 }
 
+struct mb_gathering mb_gathering_of(const struct mb_node *node, const struct mb_type *x,
+                                    const struct mb_type *idx) {
+    const int32_t axis = node->attr.gather.axis, batch = node->attr.gather.batch;
+    struct mb_gathering g = {1, 1, 1, x->shape.dim[axis], 1};
+    for (int32_t i = 0; i < batch; i++) g.batches *= x->shape.dim[i];
+    for (int32_t i = batch; i < axis; i++) g.middle *= x->shape.dim[i];
+    for (int32_t i = batch; i < idx->shape.rank; i++) g.picks *= idx->shape.dim[i];
+    for (int32_t i = axis + 1; i < x->shape.rank; i++) g.inner *= x->shape.dim[i];
+    return g;
+}
+
 struct mb_matrices mb_matrices_of(const struct mb_type *a, const struct mb_type *b,
                                   const struct mb_type *y) {
     const struct mb_shape *sa = &a->shape, *sb = &b->shape;

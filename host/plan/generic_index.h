@@ -44,6 +44,13 @@ struct mb_image {
 struct mb_image mb_image_of(const struct mb_shape *shape, enum mb_layout layout);
 struct mb_image mb_filter_of(const struct mb_shape *shape, enum mb_layout layout);
 
+/* A gather as y[b, m, j, i] = x[b, m, idx[b, j], i]. */
+struct mb_gathering {
+    int64_t batches, middle, picks, extent, inner;
+};
+struct mb_gathering mb_gathering_of(const struct mb_node *node, const struct mb_type *x,
+                                    const struct mb_type *idx);
+
 /* A matmul's operands as batches of matrices. */
 struct mb_matrices {
     int64_t batch, m, n, k;

@@ -47,6 +47,11 @@ static void print_typed_dims(const struct mb_node *n, FILE *out) {
     print_dims(&n->type.shape, out);
 }
 
+static void print_named(const char *name, double value, const struct mb_node *n, FILE *out) {
+    fputs(name, out);
+    print_number(value, n->type.dtype == MB_F32, out);
+}
+
 static void print_elements(const struct mb_node *n, FILE *out) {
     size_t count = 0;
     const void *data = n->attr.dense.data;
@@ -94,12 +99,20 @@ static void print_node(const struct mb_program *p, const struct mb_node *n, FILE
     const union mb_attr *at = &n->attr;
     fprintf(out, "  %%%u = %s", n->id, mb_op_info(n->op)->name);
     for (uint32_t k = 0; k < n->n_operands; k++) {
-        /* mindc separates the operands of conv2d by a space and all others by a comma */
-        fputs(k && n->op != MB_OP_CONV2D ? ", " : " ", out);
+        /* mindc separates the operands of conv2d by a space, names gather's second one, and has a
+         * comma between all others */
+        const char *between = n->op == MB_OP_CONV2D   ? " "
+                              : n->op == MB_OP_GATHER ? " indices="
+                                                      : ", ";
+        fputs(k ? between : " ", out);
         fprintf(out, "%%%u", p->nodes[n->operand[k]].id);
     }
     switch (mb_op_info(n->op)->attr) {
-    case MB_ATTR_NONE: break;
+    case MB_ATTR_NONE:
+        if (n->n_operands) break;
+        fputc(' ', out);
+        print_typed_dims(n, out);
+        break;
     case MB_ATTR_PARAM:
         fprintf(out, " %s : %s", p->params[at->param.index].name,
                 mb_type_text(type, sizeof type, &n->type, NULL));
@@ -132,6 +145,27 @@ static void print_node(const struct mb_program *p, const struct mb_node *n, FILE
         print_dims(&n->type.shape, out);
         break;
     case MB_ATTR_DTYPE: fprintf(out, " dtype=%s", mb_dtype_name(at->dtype.dtype)); break;
+    case MB_ATTR_SLICE:
+        fprintf(out, " axis=%d start=%" PRId64 " step=%" PRId64 " extent=%" PRId64, at->slice.axis,
+                at->slice.start, at->slice.step, at->slice.extent);
+        break;
+    case MB_ATTR_GATHER:
+        fprintf(out, " axis=%d", at->gather.axis);
+        if (at->gather.batch) fprintf(out, " batch=%d", at->gather.batch);
+        break;
+    case MB_ATTR_RANGE:
+        fputc(' ', out);
+        print_typed_dims(n, out);
+        print_named(" start=", at->range.start, n, out);
+        print_named(" step=", at->range.step, n, out);
+        break;
+    case MB_ATTR_RANDOM:
+        fputc(' ', out);
+        print_typed_dims(n, out);
+        print_named(n->op == MB_OP_NORMAL ? " mean=" : " low=", at->random.low, n, out);
+        print_named(n->op == MB_OP_NORMAL ? " stddev=" : " scale=", at->random.scale, n, out);
+        fprintf(out, " seed=%" PRIu64 " stream=%" PRIu64, at->random.seed, at->random.stream);
+        break;
     case MB_ATTR_PERM:
         fputs(" perm=[", out);
         for (int32_t i = 0; i < n->type.shape.rank; i++)

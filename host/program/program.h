@@ -39,6 +39,10 @@ enum mb_attr_kind {
     MB_ATTR_SHAPE,
     MB_ATTR_PERM,
     MB_ATTR_DTYPE,
+    MB_ATTR_SLICE,
+    MB_ATTR_GATHER,
+    MB_ATTR_RANGE,
+    MB_ATTR_RANDOM,
 };
 
 /* Axis order of images and filters. */
@@ -85,6 +89,22 @@ union mb_attr {
     struct mb_attr_dtype {
         enum mb_dtype dtype;
     } dtype;
+    struct mb_attr_slice {
+        int32_t axis;
+        int64_t start, step; /* start is an index of the operand; step may be negative */
+        int64_t extent;      /* >= 1, of the result */
+    } slice;
+    struct mb_attr_gather {
+        int32_t axis;
+        int32_t batch; /* 0..axis: leading axes that both operands share */
+    } gather;
+    struct mb_attr_range {
+        double start, step, last;
+    } range;
+    struct mb_attr_random {
+        double low, scale;
+        uint64_t seed, stream;
+    } random;
 };
 
 enum { MB_MAX_OPERANDS = 3 };
@@ -160,6 +180,10 @@ int64_t mb_window_extent(int64_t extent, int32_t before, int32_t after, int64_t 
 /* The verifier: every rule above and every node's type recomputed from its operands, all dimensions
  * positive and concrete. MB_E_PROGRAM with the first violation. It is cheap and always on. */
 enum mb_status mb_program_check(const struct mb_program *program, struct mb_err *err);
+
+/* Elements begin..end-1 (row-major) of RANGE, EYE, UNIFORM or NORMAL, in the node's dtype, to
+ * y[0..]. The only place that computes them: every executor has the same bytes. */
+void mb_program_constant(const struct mb_node *node, int64_t begin, int64_t end, void *y);
 
 /* Arithmetic of one node and of the program, a multiply-add counted as two, by the direct
  * algorithm. Comparisons and transcendental functions count one each. */

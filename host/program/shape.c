@@ -300,6 +300,65 @@ static bool infer_argmax(const struct rule *r) {
     return true;
 }
 
+static bool infer_slice(const struct rule *r) {
+    const struct mb_attr_slice *at = &r->attr->slice;
+    int64_t last;
+    if (!has_axis(r, at->axis)) return false;
+    *r->type = *r->operands[0];
+    const int64_t dim = r->type->shape.dim[at->axis];
+    r->type->shape.dim[at->axis] = at->extent;
+    if (dim < 0 || at->extent < 0) return true; /* not known yet */
+    if (at->extent == 0)
+        return refuse(r, "E2102", "E3006", "slice: no element of axis %d is left", at->axis);
+    if (at->start >= 0 && at->start < dim &&
+        !__builtin_mul_overflow(at->extent - 1, at->step, &last) &&
+        !__builtin_add_overflow(last, at->start, &last) && last >= 0 && last < dim)
+        return true;
+    return refuse(r, "E2102", "E3004", "slice: %lld of step %lld from %lld leave axis %d of %s",
+                  (long long)at->extent, (long long)at->step, (long long)at->start, at->axis,
+                  text_of(r, &r->operands[0]->shape).s);
+}
+
+static bool infer_concat(const struct rule *r) {
+    const struct mb_shape *a = &r->operands[0]->shape, *b = &r->operands[1]->shape;
+    const int32_t axis = r->attr->axis.axis;
+    bool agree = a->rank == b->rank;
+    if (!same_dtypes(r) || !has_axis(r, axis)) return false;
+    *r->type = *r->operands[0];
+    for (int32_t i = 0; agree && i < a->rank; i++)
+        if (i != axis) agree = dims_agree(a->dim[i], b->dim[i]);
+    if (!agree)
+        return refuse(r, "E2102", "E3002", "concat: shapes %s and %s differ beside axis %d",
+                      text_of(r, a).s, text_of(r, b).s, axis);
+    int64_t *sum = &r->type->shape.dim[axis];
+    if (a->dim[axis] < 0 || b->dim[axis] < 0)
+        *sum = MB_DIM_UNKNOWN;
+    else if (__builtin_add_overflow(a->dim[axis], b->dim[axis], sum))
+        return refuse(r, "E2102", NULL, "concat: the result is too large");
+    return true;
+}
+
+static bool infer_gather(const struct rule *r) {
+    const struct mb_shape *x = &r->operands[0]->shape, *idx = &r->operands[1]->shape;
+    const enum mb_dtype index = r->operands[1]->dtype;
+    const struct mb_attr_gather *at = &r->attr->gather;
+    if (index != MB_I32 && index != MB_I64)
+        return refuse(r, "E2001", "E2005", "gather: indices must be i32 or i64, not %s",
+                      mb_dtype_name(index));
+    if (!has_axis(r, at->axis)) return false;
+    bool agree = at->batch >= 0 && at->batch <= at->axis && at->batch <= idx->rank;
+    for (int32_t i = 0; agree && i < at->batch; i++) agree = dims_agree(x->dim[i], idx->dim[i]);
+    if (!agree || x->rank - 1 + idx->rank - at->batch > MB_MAX_RANK)
+        return refuse(r, "E2102", "E3002", "gather: indices %s do not fit %s", text_of(r, idx).s,
+                      text_of(r, x).s);
+    struct mb_shape y = {.rank = 0};
+    for (int32_t i = 0; i < at->axis; i++) y.dim[y.rank++] = x->dim[i];
+    for (int32_t i = at->batch; i < idx->rank; i++) y.dim[y.rank++] = idx->dim[i];
+    for (int32_t i = at->axis + 1; i < x->rank; i++) y.dim[y.rank++] = x->dim[i];
+    *r->type = (struct mb_type){r->operands[0]->dtype, y};
+    return true;
+}
+
 /* The product of the extents; false when it overflows. Symbols are noted and left out. */
 static bool product(const struct mb_shape *shape, uint64_t *count, bool *symbolic) {
     *count = 1;

@@ -22,6 +22,8 @@ static enum mb_status check_node(const struct mb_program *p, uint32_t i, struct 
         return mb_fail(err, MB_E_PROGRAM, "%%%u = %s: ids are not ascending", n->id, info->name);
     if (n->op == MB_OP_PARAM && n->attr.param.index >= p->n_params)
         return mb_fail(err, MB_E_PROGRAM, "%%%u: no parameter %u", n->id, n->attr.param.index);
+    if (n->op == MB_OP_EYE && n->type.shape.rank < 2)
+        return mb_fail(err, MB_E_PROGRAM, "%%%u = %s: needs rank 2 or more", n->id, info->name);
     struct mb_type type;
     struct mb_shape_error why;
     memset(&why, 0, sizeof why);

@@ -23,6 +23,19 @@ at::Tensor elementwise(const call &c, at::Tensor *v) {
     }
 }
 
+// The bytes that every executor has, made on the host.
+at::Tensor computed(const call &c, at::Device device) {
+    at::Tensor host = at::empty(c.dims, at::dtype(scalar_type(c.dtype)));
+    mb_program_constant(c.node, 0, host.numel(), host.mutable_data_ptr());
+    return host.to(device);
+}
+
+at::Tensor concatenated(const call &c, const at::Tensor *v) {
+    std::vector<at::Tensor> parts;
+    for (uint32_t arg : c.args) parts.push_back(v[arg]);
+    return at::cat(parts, c.dims[0]);
+}
+
 // Call `c` on the values `v`. Never a parameter.
 at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
     const auto arg = [&](size_t i) -> const at::Tensor & { return v[c.args[i]]; };
@@ -36,6 +49,7 @@ at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
     case call_kind::dense:
         return at::from_blob(const_cast<void *>(c.data), c.dims, at::dtype(scalar_type(c.dtype)))
             .to(device, /*non_blocking=*/false, /*copy=*/true);
+    case call_kind::computed: return computed(c, device);
     case call_kind::elementwise: return elementwise(c, v);
     case call_kind::linear: return at::linear(arg(0), arg(1), arg(2));
     case call_kind::addmm: return at::addmm(arg(0), arg(1), arg(2));
@@ -53,6 +67,12 @@ at::Tensor evaluate(const call &c, at::Tensor *v, at::Device device) {
     case call_kind::to: return arg(0).to(scalar_type(c.dtype));
     case call_kind::log_softmax: return at::log_softmax(arg(0), c.dims[0]);
     case call_kind::softmax: return at::softmax(arg(0), c.dims[0]);
+    case call_kind::expand: return arg(0).expand(c.dims);
+    case call_kind::slice: return at::slice(arg(0), c.dims[0], c.dims[1], c.dims[2], c.dims[3]);
+    case call_kind::flip: return at::flip(arg(0), c.dims);
+    case call_kind::cat: return concatenated(c, v);
+    case call_kind::index_select: return at::index_select(arg(0), c.dims[0], arg(1));
+    case call_kind::gather: return at::gather(arg(0), c.dims[0], arg(1));
     case call_kind::reshape: return at::reshape(arg(0), c.dims);
     case call_kind::permute: return at::permute(arg(0), c.dims);
     case call_kind::contiguous: return arg(0).contiguous();

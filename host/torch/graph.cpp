@@ -208,6 +208,72 @@ class builder {
         return y;
     }
 
+    // PyTorch's steps are positive: what runs backwards is taken forwards and then reversed.
+    uint32_t slice(const mb_node &n) {
+        const mb_attr::mb_attr_slice &at = n.attr.slice;
+        const int64_t last = at.start + (at.extent - 1) * at.step;
+        const uint32_t x = value(n.operand[0]);
+        if (at.step >= 0 || at.extent == 1)
+            return add_dims(call_kind::slice, x,
+                            {at.axis, at.start, last + 1, at.extent == 1 ? 1 : at.step});
+        return add_dims(call_kind::flip,
+                        add_dims(call_kind::slice, x, {at.axis, last, at.start + 1, -at.step}),
+                        {at.axis});
+    }
+
+    // One call for a whole tree of pairs that nothing else reads: the pairs' own calls are then
+    // dead.
+    void pieces(uint32_t node, int32_t axis, bool inner, std::vector<uint32_t> &args) {
+        const mb_node &n = facts.program.nodes[node];
+        if (n.op == MB_OP_CONCAT && n.attr.axis.axis == axis && (!inner || facts.uses[node] == 1)) {
+            pieces(n.operand[0], axis, true, args);
+            pieces(n.operand[1], axis, true, args);
+        } else {
+            args.push_back(value(node));
+        }
+    }
+
+    void concat(uint32_t i) {
+        const mb_node &n = facts.program.nodes[i];
+        std::vector<uint32_t> args;
+        call c = {};
+        c.dims = {n.attr.axis.axis};
+        pieces(i, n.attr.axis.axis, false, args);
+        rows[i] = add(call_kind::cat, std::move(args), n.type.dtype, std::move(c));
+    }
+
+    static int64_t product_of(const int64_t *dim, int32_t begin, int32_t end) {
+        int64_t count = 1;
+        for (int32_t i = begin; i < end; i++) count *= dim[i];
+        return count;
+    }
+
+    uint32_t gather(const mb_node &n) {
+        const mb_shape &x = facts.program.nodes[n.operand[0]].type.shape;
+        const mb_shape &idx = facts.program.nodes[n.operand[1]].type.shape;
+        const int32_t axis = n.attr.gather.axis, batch = n.attr.gather.batch;
+        const int64_t picks = product_of(idx.dim, batch, idx.rank);
+        uint32_t indices = value(n.operand[1]), y = value(n.operand[0]);
+        call c = {};
+        if (batch == 0) {
+            if (idx.rank != 1) indices = add_dims(call_kind::reshape, indices, {picks});
+            c.dims = {axis};
+            y = add(call_kind::index_select, {y, indices}, n.type.dtype, std::move(c));
+            return idx.rank == 1 ? y : add_dims(call_kind::reshape, y, dims_of(n.type.shape));
+        }
+        const int64_t batches = product_of(x.dim, 0, batch),
+                      middle = product_of(x.dim, batch, axis);
+        const int64_t inner = product_of(x.dim, axis + 1, x.rank);
+        if (facts.program.nodes[n.operand[1]].type.dtype != MB_I64)
+            indices = add(call_kind::to, {indices}, MB_I64);
+        indices = add_dims(call_kind::reshape, indices, {batches, 1, picks, 1});
+        indices = add_dims(call_kind::expand, indices, {batches, middle, picks, inner});
+        y = add_dims(call_kind::reshape, y, {batches, middle, x.dim[axis], inner});
+        c.dims = {2};
+        y = add(call_kind::gather, {y, indices}, n.type.dtype, std::move(c));
+        return add_dims(call_kind::reshape, y, dims_of(n.type.shape));
+    }
+
     void node(uint32_t i) {
         const mb_program &program = facts.program;
         const mb_node &n = program.nodes[i];
@@ -231,6 +297,14 @@ class builder {
             c.data = n.attr.dense.data;
             c.dims = dims_of(n.type.shape);
             rows[i] = add(call_kind::dense, {}, dtype, std::move(c));
+            return;
+        case MB_OP_RANGE:
+        case MB_OP_EYE:
+        case MB_OP_UNIFORM:
+        case MB_OP_NORMAL:
+            c.node = &n;
+            c.dims = dims_of(n.type.shape);
+            rows[i] = add(call_kind::computed, {}, dtype, std::move(c));
             return;
         case MB_OP_ADD:
             for (uint32_t k = 0; k < 2; k++) {
@@ -330,12 +404,16 @@ class builder {
             rows[i] = add_dims(call_kind::permute, value(a),
                                {n.attr.perm.perm, n.attr.perm.perm + n.type.shape.rank});
             return;
+        case MB_OP_SLICE: rows[i] = slice(n); return;
+        case MB_OP_CONCAT: concat(i); return;
+        case MB_OP_GATHER: rows[i] = gather(n); return;
         case MB_OP_COUNT: return;
         }
     }
 
     static bool is_view(call_kind kind) {
-        return kind == call_kind::reshape || kind == call_kind::permute;
+        return kind == call_kind::reshape || kind == call_kind::permute ||
+               kind == call_kind::slice || kind == call_kind::expand || kind == call_kind::to;
     }
 
     static bool owns_result(call_kind kind) {

@@ -16,6 +16,7 @@ enum class call_kind {
     param,         // `param` of the program
     full,          // `value` everywhere, extents `dims`
     dense,         // the elements at `data`, extents `dims`
+    computed,      // the elements that `node`'s attributes say, extents `dims`
     elementwise,   // `op`, one to three arguments
     to,            // of `dtype`
     addmm,         // (bias, x, w), all but the bias of rank 2
@@ -35,6 +36,12 @@ enum class call_kind {
     log_softmax,   // along dims[0]
     reshape,       // to `dims`
     permute,       // by `dims`
+    expand,        // to `dims`
+    slice,         // axis dims[0] from dims[1] to dims[2] by dims[3] >= 1
+    flip,          // along dims[0]
+    cat,           // along dims[0], two arguments or more
+    index_select,  // (x, indices), along dims[0]
+    gather,        // (x, indices of the result's shape), along dims[0]
     contiguous,    // row-major copy; of constants only
     channels_last, // copy in the channels_last format; of constants only
 };
@@ -52,6 +59,7 @@ struct call {
     bool keepdims = false;
     double value = 0;
     const void *data = nullptr;
+    const mb_node *node = nullptr;
     uint32_t param = 0;
 };
 

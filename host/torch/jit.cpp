@@ -36,6 +36,14 @@ std::string name_of(const graph &g, uint32_t value) {
     return (g.calls[value].constant ? "self.c" : "v") + std::to_string(value);
 }
 
+// [:, :, from:to:by] of axis, from, to, by.
+std::string subscript(const std::vector<int64_t> &slice) {
+    std::string s = "[";
+    for (int64_t axis = 0; axis < slice[0]; axis++) s += ":, ";
+    return s + std::to_string(slice[1]) + ":" + std::to_string(slice[2]) + ":" +
+           std::to_string(slice[3]) + "]";
+}
+
 std::string expression(const graph &g, const call &c) {
     const std::string args = join(c.args, [&](uint32_t arg) { return name_of(g, arg); });
     const std::string bias = c.args.size() == 3 ? "" : ", None";
@@ -72,7 +80,18 @@ std::string expression(const graph &g, const call &c) {
         return "torch.softmax(" + args + ", " + std::to_string(c.dims[0]) + ")";
     case call_kind::reshape: return "torch.reshape(" + args + ", " + dims + ")";
     case call_kind::permute: return "torch.permute(" + args + ", " + dims + ")";
+    case call_kind::expand: return args + ".expand(" + dims + ")";
+    case call_kind::slice: return args + subscript(c.dims);
+    case call_kind::flip: return "torch.flip(" + args + ", " + dims + ")";
+    case call_kind::cat: return "torch.cat([" + args + "], " + std::to_string(c.dims[0]) + ")";
+    case call_kind::index_select:
+    case call_kind::gather: {
+        const std::string name = c.kind == call_kind::gather ? "gather(" : "index_select(";
+        return "torch." + name + name_of(g, c.args[0]) + ", " + std::to_string(c.dims[0]) + ", " +
+               name_of(g, c.args[1]) + ")";
+    }
     case call_kind::param:
+    case call_kind::computed:
     case call_kind::full:
     case call_kind::dense:
     case call_kind::contiguous:

@@ -258,6 +258,16 @@ static void test_fill_and_moves(void **state) {
         const union mb_attr perm = {.perm = {{2, 0, 1}}};
         if (d == MB_BOOL) continue;
         check_unary(MB_OP_TRANSPOSE, pb_type(d, 3, 3, 5, 20, 0), perm, true);
+        for (int32_t axis = 0; axis < 3; axis++) {
+            union mb_attr attr = {.slice = {axis, 1, 1, 2}};
+            const struct mb_type cube = pb_type(d, 3, 3, 5, 20, 0);
+            check_unary(MB_OP_SLICE, cube, attr, true);
+            attr.slice = (struct mb_attr_slice){axis, 2, -2, 2};
+            check_unary(MB_OP_SLICE, cube, attr, true);
+            struct mb_type other = cube;
+            other.shape.dim[axis] = 4;
+            check_binary(MB_OP_CONCAT, cube, other, (union mb_attr){.axis = {axis}}, true);
+        }
         pb_init(&pb);
         const uint32_t x = pb_param(&pb, MB_INPUT, pb_type(d, 2, 6, 7, 0, 0));
         check(&pb, pb_reshape(&pb, x, pb_type(d, 3, 2, 7, 3, 0)), true);
@@ -351,6 +361,63 @@ static void test_windows(void **state) {
         check_binary(MB_OP_CONV2D, x, w, conv, false);
         check_unary(MB_OP_MAXPOOL2D, x, pool, false);
         check_unary(MB_OP_AVGPOOL2D, x, pool, false);
+    }
+}
+
+/* Indices outside give 0; as the CPU does, which says so as well. */
+static void test_gather(void **state) {
+    (void)state;
+    static const int64_t wide[] = {0, 4, -1, 5, 2, INT64_MAX};
+    static const int32_t narrow[] = {0, 4, -1, 5, 2, INT32_MIN};
+    static const int32_t cases[][2] = {{1, 0}, {1, 1}, {2, 0}, {2, 1}}; /* axis, batch */
+    for (int t = MB_F32; t <= MB_BOOL; t++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            for (int is_wide = 0; is_wide < 2; is_wide++) {
+                struct pb pb;
+                pb_init(&pb);
+                const struct mb_type x_type = pb_type((enum mb_dtype)t, 3, 2, 5, 5, 0);
+                const uint32_t x = pb_param(&pb, MB_INPUT, x_type);
+                const struct mb_type idx = pb_type(is_wide ? MB_I64 : MB_I32, 2, 2, 3, 0, 0);
+                const uint32_t j = pb_param(&pb, MB_INPUT, idx);
+                const union mb_attr attr = {.gather = {cases[i][0], cases[i][1]}};
+                const uint32_t y = pb_node(&pb, MB_OP_GATHER, x, j, attr);
+                pb_output(&pb, y);
+                void **data = pb_data(pb_done(&pb), 3);
+                unsigned char got[8 * 2 * 6 * 25], want[sizeof got];
+                bool outside = false;
+                const void *indices = is_wide ? (const void *)wide : narrow;
+                const struct mb_cuda_operation_args args = {.node = &pb.nodes[y],
+                                                            .types = {&x_type, &idx},
+                                                            .operands = {data[0], indices},
+                                                            .y = got};
+                const struct mb_generic_args same = {.node = &pb.nodes[y],
+                                                     .types = {&x_type, &idx},
+                                                     .operands = {data[0], indices},
+                                                     .y = want,
+                                                     .index_outside = &outside};
+                const struct mb_thread alone = {.count = 1};
+                size_t bytes;
+                assert_true(mb_type_bytes(&pb.nodes[y].type, &bytes) && bytes <= sizeof got);
+                assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+                mb_generic_find(MB_OP_GATHER, x_type.dtype)(&same, &alone);
+                assert_true(outside);
+                assert_memory_equal(got, want, bytes);
+                pb_data_free(&pb.program, data);
+            }
+}
+
+static void test_computed(void **state) {
+    (void)state;
+    static const enum mb_op ops[] = {MB_OP_EYE, MB_OP_RANGE, MB_OP_UNIFORM, MB_OP_NORMAL};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        const struct mb_node node = {.op = ops[i],
+                                     .type = pb_type(MB_F32, 2, 50, 50, 0, 0),
+                                     .attr = {.random = {0, 1, 42, 7}}};
+        float got[2500], want[2500];
+        const struct mb_cuda_operation_args args = {.node = &node, .y = got};
+        assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
+        mb_program_constant(&node, 0, 2500, want);
+        assert_memory_equal(got, want, sizeof got);
     }
 }
 
@@ -523,6 +590,8 @@ int main(void) {
         cmocka_unit_test(test_ceiling_reads),
         cmocka_unit_test(test_ceiling_fmas),
         cmocka_unit_test(test_ceiling_fill),
+        cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

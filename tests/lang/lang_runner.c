@@ -180,8 +180,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < text.len; i++) /* a test may hold NUL bytes */
         if (comments[i] == '\0') comments[i] = '?';
     read_expectation(comments, &e);
-    struct mb_mind_source source = {"test.mind", text.data,  text.len,
-                                    e.entry,     e.bindings, e.n_bindings};
+    struct mb_mind_source source = {"test.mind", text.data,    text.len, e.entry,
+                                    e.bindings,  e.n_bindings, 0};
     if (e.source) {
         const char *slash = strrchr(argv[1], '/');
         snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash + 1 - argv[1]) : 0, argv[1],

@@ -77,6 +77,10 @@ uint32_t pb_dense(struct pb *pb, struct mb_type type, const void *data) {
     return push(pb, MB_OP_DENSE, (union mb_attr){.dense = {data}}, type);
 }
 
+uint32_t pb_computed(struct pb *pb, enum mb_op op, struct mb_type type, union mb_attr attr) {
+    return push(pb, op, attr, type);
+}
+
 uint32_t pb_reshape(struct pb *pb, uint32_t a, struct mb_type type) {
     return pb_node(pb, MB_OP_RESHAPE, a, 0, (union mb_attr){.shape = {type.shape}});
 }

@@ -22,6 +22,7 @@ uint32_t pb_param(struct pb *pb, enum mb_role role, struct mb_type type);
 uint32_t pb_node(struct pb *pb, enum mb_op op, uint32_t a, uint32_t b, union mb_attr attr);
 uint32_t pb_fill(struct pb *pb, struct mb_type type, double value);
 uint32_t pb_dense(struct pb *pb, struct mb_type type, const void *data);
+uint32_t pb_computed(struct pb *pb, enum mb_op op, struct mb_type type, union mb_attr attr);
 uint32_t pb_reshape(struct pb *pb, uint32_t a, struct mb_type type);
 uint32_t pb_conv(struct pb *pb, uint32_t x, uint32_t w, enum mb_layout layout, int32_t stride,
                  int32_t pad);

@@ -212,6 +212,32 @@ static void moving_operations(void **state) {
         }
         pb_output(&pb, pb_reshape(&pb, x, pb_type((enum mb_dtype)dtype, 2, 8, 15, 0, 0)));
         pb_output(&pb, pb_fill(&pb, pb_type((enum mb_dtype)dtype, 1, 9, 0, 0, 0), 1));
+        static const int32_t few[] = {1, 0, 2, 2, 1, 0};
+        static const int64_t rows[] = {1, 0};
+        uint32_t i = pb_dense(&pb, pb_type(MB_I32, 2, 2, 3, 0, 0), few);
+        uint32_t l = pb_dense(&pb, pb_type(MB_I64, 1, 2, 0, 0, 0), rows);
+        for (int32_t axis = 0; axis < 4; axis++) {
+            const int64_t extent = axis + 2;
+            union mb_attr attr = {.slice = {axis, 1, 1, extent - 1}};
+            pb_output(&pb, pb_node(&pb, MB_OP_SLICE, x, 0, attr));
+            attr.slice = (struct mb_attr_slice){axis, extent - 1, -2, (extent + 1) / 2};
+            const uint32_t back = pb_node(&pb, MB_OP_SLICE, x, 0, attr);
+            pb_output(&pb, back);
+            const union mb_attr along = {.axis = {axis}};
+            pb_output(&pb, pb_node(&pb, MB_OP_CONCAT, x, back, along));
+            pb_output(&pb, pb_node(&pb, MB_OP_CONCAT, back, x, along));
+            for (int32_t batch = 0; batch <= (axis ? 1 : 0); batch++) {
+                const union mb_attr take = {.gather = {axis, batch}};
+                pb_output(&pb, pb_node(&pb, MB_OP_GATHER, x, axis ? i : l, take));
+                pb_output(&pb, pb_node(&pb, MB_OP_GATHER, x, l, take));
+            }
+        }
+        const struct mb_type eye = pb_type((enum mb_dtype)dtype, 3, 2, 3, 4, 0);
+        pb_output(&pb, pb_computed(&pb, MB_OP_EYE, eye, (union mb_attr){.fill = {0}}));
+        const union mb_attr random = {.random = {0.5, 2, 42, 7}}, range = {.range = {1, 2, 47}};
+        if (dtype != MB_BOOL) pb_output(&pb, pb_computed(&pb, MB_OP_RANGE, eye, range));
+        if (dtype <= MB_F64) pb_output(&pb, pb_computed(&pb, MB_OP_UNIFORM, eye, random));
+        if (dtype <= MB_F64) pb_output(&pb, pb_computed(&pb, MB_OP_NORMAL, eye, random));
         check_all(pb_done(&pb), 7, 0);
     }
 }

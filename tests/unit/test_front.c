@@ -53,7 +53,7 @@ struct lexed {
 };
 
 static struct mb_token lex_one(struct lexed *l, const char *text) {
-    struct mb_mind_source source = {"t", text, strlen(text), NULL, NULL, 0};
+    struct mb_mind_source source = {"t", text, strlen(text), NULL, NULL, 0, 0};
     memset(l, 0, sizeof *l);
     assert_true(mb_names_init(&l->names));
     mb_diags_begin(&l->diags, &l->arena, &source);
@@ -299,7 +299,7 @@ static const char wrong[] = "fn main(x: tensor<f32[2]>) { let a = relux(x) + b\n
 static enum mb_status compile(struct mb_mind *mind, const char *text, size_t len,
                               struct mb_err *err) {
     const struct mb_program *program = NULL;
-    struct mb_mind_source source = {"t.mind", text, len, NULL, NULL, 0};
+    struct mb_mind_source source = {"t.mind", text, len, NULL, NULL, 0, 0};
     return mb_mind_compile(mind, &source, &program, err);
 }
 
@@ -360,7 +360,7 @@ static void test_same_padding(void **state) {
     struct mb_mind *mind = NULL;
     struct mb_err err;
     const struct mb_program *program = NULL;
-    struct mb_mind_source source = {"t.mind", text, strlen(text), NULL, NULL, 0};
+    struct mb_mind_source source = {"t.mind", text, strlen(text), NULL, NULL, 0, 0};
     assert_int_equal(mb_mind_open(&mind, &err), MB_OK);
     assert_int_equal(mb_mind_compile(mind, &source, &program, &err), MB_OK);
     const struct mb_attr_conv *conv = &program->nodes[2].attr.conv;

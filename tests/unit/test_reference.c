@@ -219,6 +219,77 @@ static void argmax_by_hand(void **state) {
     expect(y, (double[]){1, 1, 1, 1}, 4);
 }
 
+/* Parts of 0..23 as (2,3,4): an element's value says where it came from. */
+static void parts_by_hand(void **state) {
+    (void)state;
+    double x[24], y[48];
+    static const int32_t two[] = {2, 0}, beyond[] = {0, 3};
+    for (int i = 0; i < 24; i++) x[i] = i;
+    const struct mb_type cube = pb_type(MB_F64, 3, 2, 3, 4, 0);
+    static const struct {
+        enum mb_op op;
+        union mb_attr attr;
+        int count;
+        double y[12];
+    } cases[] = {
+        {MB_OP_SLICE,
+         {.slice = {0, 1, 1, 1}},
+         12,
+         {12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}},
+        {MB_OP_SLICE, {.slice = {1, 2, -2, 2}}, 12, {8, 9, 10, 11, 0, 1, 2, 3, 20, 21, 22, 23}},
+        {MB_OP_SLICE, {.slice = {2, 3, -3, 2}}, 12, {3, 0, 7, 4, 11, 8, 15, 12, 19, 16, 23, 20}},
+        {MB_OP_GATHER, {.gather = {1, 0}}, 12, {8, 9, 10, 11, 0, 1, 2, 3, 20, 21, 22, 23}},
+        {MB_OP_GATHER, {.gather = {2, 0}}, 12, {2, 0, 6, 4, 10, 8, 14, 12, 18, 16, 22, 20}},
+        {MB_OP_GATHER, {.gather = {1, 1}}, 8, {8, 9, 10, 11, 12, 13, 14, 15}}, /* one per row */
+        {MB_OP_CONCAT, {.axis = {2}}, 8, {0, 1, 2, 3, 0, 1, 2, 3}},
+        {MB_OP_CONCAT, {.axis = {0}}, 4, {0, 1, 2, 3}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pb pb;
+        pb_init(&pb);
+        const uint32_t a = pb_param(&pb, MB_INPUT, cube);
+        const uint32_t k = pb_param(&pb, MB_INPUT, pb_type(MB_I32, 1, 2, 0, 0, 0));
+        const bool gathers = cases[i].op == MB_OP_GATHER;
+        pb_output(&pb, pb_node(&pb, cases[i].op, a, gathers ? k : a, cases[i].attr));
+        run(&pb, (const void *[]){x, two}, y);
+        expect(y, cases[i].y, cases[i].count);
+        if (!gathers || cases[i].attr.gather.axis != 1) continue;
+        struct mb_err err;
+        double *outputs[] = {y};
+        assert_int_equal(mb_reference_run(pb_done(&pb), (const void *[]){x, beyond}, outputs, &err),
+                         MB_E_NUMERIC);
+        assert_non_null(strstr(err.text, "E6001"));
+    }
+}
+
+static void computed_by_hand(void **state) {
+    (void)state;
+    struct pb pb;
+    static double y[20000];
+    pb_init(&pb);
+    pb_output(&pb, pb_computed(&pb, MB_OP_EYE, pb_type(MB_I32, 2, 2, 3, 0, 0),
+                               (union mb_attr){.fill = {0}}));
+    run(&pb, NULL, y);
+    expect(y, (double[]){1, 0, 0, 0, 1, 0}, 6);
+    pb_init(&pb);
+    pb_output(&pb, pb_computed(&pb, MB_OP_RANGE, pb_type(MB_F64, 1, 4, 0, 0, 0),
+                               (union mb_attr){.range = {1, 0.25, 2}}));
+    run(&pb, NULL, y);
+    expect(y, (double[]){1, 1.25, 1.5, 2}, 4);   /* the last one is what was said */
+    for (int normal = 0; normal < 2; normal++) { /* moments of 20000 values */
+        pb_init(&pb);
+        pb_output(&pb, pb_computed(&pb, normal ? MB_OP_NORMAL : MB_OP_UNIFORM,
+                                   pb_type(MB_F64, 1, 20000, 0, 0, 0),
+                                   (union mb_attr){.random = {3, 2, 1, 1}}));
+        run(&pb, NULL, y);
+        double mean = 0, variance = 0;
+        for (int i = 0; i < 20000; i++) mean += y[i] / 20000;
+        for (int i = 0; i < 20000; i++) variance += (y[i] - mean) * (y[i] - mean) / 20000;
+        assert_true(fabs(mean - (normal ? 3 : 4)) < 0.06);
+        assert_true(fabs(variance - (normal ? 4 : 1.0 / 3)) < (normal ? 0.16 : 0.01));
+    }
+}
+
 static void constants_are_rounded(void **state) {
     (void)state;
     static const int64_t dense[] = {-3, 4000000000};
@@ -509,6 +580,8 @@ int main(void) {
         cmocka_unit_test(truth_by_hand),
         cmocka_unit_test(casts_by_hand),
         cmocka_unit_test(argmax_by_hand),
+        cmocka_unit_test(parts_by_hand),
+        cmocka_unit_test(computed_by_hand),
         cmocka_unit_test(constants_are_rounded),
         cmocka_unit_test(matmul_by_hand),
         cmocka_unit_test(conv2d_by_hand),

@@ -581,6 +581,69 @@ static void test_moving(void **state) {
     check("bool", &flags, PLAIN);
 }
 
+static uint32_t slice(struct pb *net, uint32_t a, int32_t axis, int64_t start, int64_t step,
+                      int64_t extent) {
+    return pb_node(net, MB_OP_SLICE, a, 0, (union mb_attr){.slice = {axis, start, step, extent}});
+}
+
+static uint32_t gather(struct pb *net, uint32_t a, uint32_t indices, int32_t axis, int32_t batch) {
+    return pb_node(net, MB_OP_GATHER, a, indices, (union mb_attr){.gather = {axis, batch}});
+}
+
+static uint32_t concat(struct pb *net, uint32_t a, uint32_t b, int32_t axis) {
+    return pb_node(net, MB_OP_CONCAT, a, b, (union mb_attr){.axis = {axis}});
+}
+
+static void test_parts(void **state) {
+    static const int32_t few[4] = {2, 0, 1, 2};
+    static const int64_t rows[4] = {3, 0, 2, 1};
+    (void)state;
+    for (int t = MB_F32; t <= MB_BOOL; t++) {
+        const enum mb_dtype d = (enum mb_dtype)t;
+        struct pb net;
+        pb_init(&net);
+        const uint32_t a = input(&net, d, SHAPE(2, 3, 4)), w = weight(&net, d, SHAPE(2, 3, 2));
+        pb_output(&net, slice(&net, a, 1, 1, 1, 2));
+        pb_output(&net, slice(&net, a, 2, 0, 2, 2));
+        pb_output(&net, slice(&net, a, 2, 3, -1, 4));
+        pb_output(&net, slice(&net, w, 1, 2, -2, 2));
+        check("slice", &net, PLAIN);
+
+        pb_init(&net);
+        const uint32_t b = input(&net, d, SHAPE(2, 3, 4)), v = weight(&net, d, SHAPE(2, 3, 2));
+        const uint32_t pair = concat(&net, b, v, 2);
+        pb_output(&net, concat(&net, pair, concat(&net, v, b, 2), 2));
+        pb_output(&net, concat(&net, concat(&net, b, b, 0), concat(&net, b, b, 0), 1));
+        pb_output(&net, pair);
+        pb_output(&net, concat(&net, v, v, 1));
+        check("concat", &net, PLAIN);
+
+        pb_init(&net);
+        const uint32_t x = input(&net, d, SHAPE(2, 3, 4)), z = input(&net, d, SHAPE(4, 3));
+        const uint32_t i = pb_dense(&net, (struct mb_type){MB_I32, SHAPE(2, 2)}, few);
+        const uint32_t k = pb_dense(&net, (struct mb_type){MB_I32, SHAPE(4)}, few);
+        const uint32_t l = pb_dense(&net, (struct mb_type){MB_I64, SHAPE(2, 2)}, rows);
+        pb_output(&net, gather(&net, x, i, 1, 0));
+        pb_output(&net, gather(&net, x, l, 2, 1));
+        pb_output(&net, gather(&net, z, k, 1, 1));
+        pb_output(&net, gather(&net, z, slice(&net, k, 0, 1, 1, 1), 0, 0));
+        check("gather", &net, PLAIN);
+
+        pb_init(&net);
+        const struct mb_type square = {d, SHAPE(2, 3, 5)};
+        pb_output(&net, pb_computed(&net, MB_OP_EYE, square, (union mb_attr){.fill = {0}}));
+        if (t != MB_BOOL)
+            pb_output(&net,
+                      pb_computed(&net, MB_OP_RANGE, square, (union mb_attr){.range = {1, 2, 59}}));
+        if (t <= MB_F64) {
+            const union mb_attr random = {.random = {0.5, 2, 42, 7}};
+            pb_output(&net, pb_computed(&net, MB_OP_UNIFORM, square, random));
+            pb_output(&net, pb_computed(&net, MB_OP_NORMAL, square, random));
+        }
+        check("computed constants", &net, PLAIN);
+    }
+}
+
 static void test_models(void **state) {
     static const int32_t same[4] = {1, 1, 1, 1};
     (void)state;
@@ -974,6 +1037,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_refusals_of_open),
         cmocka_unit_test(test_binary),
         cmocka_unit_test(test_more_binary),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_unary),
         cmocka_unit_test(test_relu_of_shared),
         cmocka_unit_test(test_matmul_shapes),
