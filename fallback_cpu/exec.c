@@ -34,12 +34,8 @@ struct mb_cpu_exec {
     struct mb_tuning *tuning; /* the plan has texts of its */
     struct mb_plan *plan;
     struct block persist, work;
-<<<<<<< HEAD
     struct phase_list load, run;
-    bool divided_by_zero;
-=======
     bool divided_by_zero, index_outside;
->>>>>>> ba3d60c (front: subscripts, slices, gather, concat and stack; ranges, eye and seeded random constants)
     bool loaded;
 
     /* Of the call in progress. */
