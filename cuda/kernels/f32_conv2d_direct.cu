@@ -112,6 +112,16 @@ static cudaError_t pack(const union mb_step_desc *desc, const struct mb_gpu_prop
     return mb_pack_conv2d(&desc->conv2d, packed_of(&desc->conv2d), w, bias, packed, stream);
 }
 
+/* Rows and floats between rows of a staged channel; for THREE known to the compiler, as dividing by
+ * them would take longer than a channel's sums. */
+enum { THREE_TILE_H = 2 * CELLS_Y + 2, THREE_PITCH = 24 };
+template <bool THREE> static __device__ inline int tile_h(const struct direct_args &args) {
+    return THREE ? THREE_TILE_H : args.tile_h;
+}
+template <bool THREE> static __device__ inline int pitch(const struct direct_args &args) {
+    return THREE ? THREE_PITCH : args.pitch;
+}
+
 /* sum[position][filter] += value of each position * filter weights w[FILTERS]. */
 template <int POSITIONS>
 static __device__ inline void add_tap(float4 (&sum)[POSITIONS][2], const float (&value)[POSITIONS],
@@ -124,6 +134,7 @@ static __device__ inline void add_tap(float4 (&sum)[POSITIONS][2], const float (
 }
 
 /* Adds one channel from shared memory: `image` at the thread's patch, `w` at its filters. */
+/* w_step: from tap to tap. */
 template <bool THREE>
 static __device__ inline void add_channel(const struct direct_args &args, float4 (&sum)[4][2],
                                           const float *image, const float *w, int w_step) {
@@ -131,8 +142,8 @@ static __device__ inline void add_channel(const struct direct_args &args, float4
         float patch[4][4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const float2 left = mb_load2(image + i * args.pitch);
-            const float2 right = mb_load2(image + i * args.pitch + 2);
+            const float2 left = mb_load2(image + i * THREE_PITCH);
+            const float2 right = mb_load2(image + i * THREE_PITCH + 2);
             patch[i][0] = left.x, patch[i][1] = left.y, patch[i][2] = right.x;
             patch[i][3] = right.y;
         }
@@ -160,32 +171,37 @@ static __device__ inline void add_channel(const struct direct_args &args, float4
 
 /* The image's rows from y0 and columns from x0 on, `count` channels from c0, to
  * to[count][tile_h][pitch]; zero outside. */
+template <bool THREE>
 static __device__ void stage_image(const struct direct_args &args, int64_t n, int64_t c0, int count,
                                    int64_t y0, int64_t x0, float *to) {
-    const int plane = args.tile_h * args.pitch;
+    const int plane = tile_h<THREE>(args) * pitch<THREE>(args);
+    const float *image = args.x + n * args.in.n + c0 * args.in.c;
     for (int i = threadIdx.x; i < count * plane; i += blockDim.x) {
         /* Neighbouring threads take neighbours in memory, whatever the layout. */
         const bool planar = args.in.w == 1;
         const int c = planar ? i / plane : i % count, at = planar ? i % plane : i / count;
-        const int64_t y = y0 + at / args.pitch, x = x0 + at % args.pitch;
+        const int64_t y = y0 + at / pitch<THREE>(args), x = x0 + at % pitch<THREE>(args);
         const bool inside = y >= 0 && y < args.h && x >= 0 && x < args.w_in;
-        to[c * plane + at] = inside ? __ldg(args.x + n * args.in.n + (c0 + c) * args.in.c +
-                                            y * args.in.h + x * args.in.w)
-                                    : 0;
+        to[c * plane + at] = inside ? image[c * args.in.c + y * args.in.h + x * args.in.w] : 0;
     }
 }
 
-/* The weights of channels [c0, c0 + count) to to[count][r * s][block_filters]. */
+/* The weights of channels [c0, c0 + count) to to[r * s][count][block_filters]. */
 static __device__ void stage_filters(const struct direct_args &args, int64_t c0, int count,
                                      int64_t filter0, float *to) {
-    const int block_filters = args.warps * FILTERS, taps = static_cast<int>(args.r * args.s);
-    for (int i = threadIdx.x * 4; i < count * taps * block_filters; i += blockDim.x * 4) {
-        const int f = i % block_filters, tap = i / block_filters % taps;
-        const int c = i / block_filters / taps;
-        const bool inside = filter0 + f < args.filters8;
-        const float *from = args.w + (tap * args.c + c0 + c) * args.filters8 + filter0 + f;
-        mb_store4(to + i, inside ? mb_load4_const(from) : make_float4(0, 0, 0, 0));
+    const int block_filters = args.warps * FILTERS,
+              rows = static_cast<int>(args.r * args.s) * count;
+    const int vectors = block_filters / 4; /* of a row; the block has threads for 16 rows */
+    const int f = static_cast<int>(threadIdx.x) % vectors * 4;
+    const bool inside = filter0 + f < args.filters8;
+    const float *from = args.w + filter0 + f;
+    for (int row = threadIdx.x / vectors; row < rows; row += 16) {
+        /* All channels at once lie as they are packed. */
+        const int64_t packed_row = count == args.c ? row : row / count * args.c + c0 + row % count;
+        mb_copy16_async(to + row * block_filters + f,
+                        inside ? from + packed_row * args.filters8 : args.w, inside ? 16 : 0);
     }
+    mb_copy_commit();
 }
 
 /* Writes the thread's filters of one element of y. */
@@ -215,8 +231,8 @@ static __global__ __launch_bounds__(32 * MOST_WARPS, 2) void direct_tiled(struct
     const int64_t tile_x = blockIdx.x % args.tiles_x;
     const int64_t tile_y = blockIdx.x / args.tiles_x % args.tiles_y;
     const int64_t n = blockIdx.x / args.tiles_x / args.tiles_y;
-    const int block_filters = args.warps * FILTERS, plane = args.tile_h * args.pitch;
-    const int taps = static_cast<int>(args.r * args.s);
+    const int block_filters = args.warps * FILTERS;
+    const int plane = tile_h<THREE>(args) * pitch<THREE>(args);
     const int64_t filter0 = static_cast<int64_t>(blockIdx.y) * block_filters;
     const int64_t oy0 = tile_y * 2 * CELLS_Y, ox0 = tile_x * 2 * CELLS_X;
     float *image = mb_shared(), *weights = image + args.channels * plane;
@@ -227,16 +243,21 @@ static __global__ __launch_bounds__(32 * MOST_WARPS, 2) void direct_tiled(struct
     for (int64_t c0 = 0; c0 < args.c; c0 += args.channels) {
         const int count =
             static_cast<int>(args.c - c0 < args.channels ? args.c - c0 : args.channels);
-        __syncthreads();
-        stage_image(args, n, c0, count, oy0 * args.stride_y - args.pad_y,
-                    ox0 * args.stride_x - args.pad_x, image);
+        if (c0 > 0) __syncthreads();
         stage_filters(args, c0, count, filter0, weights);
+        if (c0 == 0) {
+            mb_wait_for_previous();
+            mb_let_next_start();
+        }
+        stage_image<THREE>(args, n, c0, count, oy0 * args.stride_y - args.pad_y,
+                           ox0 * args.stride_x - args.pad_x, image);
+        mb_copy_wait<0>();
         __syncthreads();
         const float *patch =
-            image + cell_y * 2 * args.stride_y * args.pitch + cell_x * 2 * args.stride_x;
+            image + cell_y * 2 * args.stride_y * pitch<THREE>(args) + cell_x * 2 * args.stride_x;
         for (int c = 0; c < count; c++)
             add_channel<THREE>(args, sum, patch + c * plane,
-                               weights + c * taps * block_filters + warp * FILTERS, block_filters);
+                               weights + c * block_filters + warp * FILTERS, count * block_filters);
     }
 
     const int64_t filter = filter0 + warp * FILTERS;
@@ -275,7 +296,7 @@ static __device__ void plain_sum(const struct direct_args &args, int64_t n, int6
             const float *from = args.x + n * args.in.n + y * args.in.h + x * args.in.w;
             const float *taps = w + (r * args.s + s) * args.c * args.filters8;
             for (int64_t c = 0; c < args.c; c++) {
-                const float value[1] = {__ldg(from + c * args.in.c)};
+                const float value[1] = {from[c * args.in.c]};
                 const float *tap = taps + c * args.filters8;
                 add_tap(sum, value, mb_load4_const(tap), mb_load4_const(tap + 4));
             }
@@ -286,6 +307,8 @@ static __device__ void plain_sum(const struct direct_args &args, int64_t n, int6
 
 static __global__ __launch_bounds__(PLAIN_THREADS) void direct_plain(struct direct_args args) {
     const int64_t filter = static_cast<int64_t>(blockIdx.y) * FILTERS;
+    mb_wait_for_previous();
+    mb_let_next_start();
     for (int64_t i = mb_first(); i < args.n * args.pool_h * args.pool_w; i += mb_step()) {
         const int64_t px = i % args.pool_w, py = i / args.pool_w % args.pool_h;
         const int64_t n = i / args.pool_w / args.pool_h;
@@ -303,7 +326,7 @@ static __global__ __launch_bounds__(PLAIN_THREADS) void direct_plain(struct dire
     }
 }
 
-static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_properties *,
+static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
                           const struct mb_cuda_args *args, cudaStream_t stream) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
     struct direct_args a = args_of(d);
@@ -312,14 +335,16 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     if (!tile(d, &a)) {
         dim3 grid = mb_grid_of(d->n * d->pool_h * d->pool_w, PLAIN_THREADS);
         grid.y = (unsigned)(a.filters8 / FILTERS);
-        return mb_launch(direct_plain, grid, dim3(PLAIN_THREADS), 0, stream, a);
+        return mb_launch_in_chain(gpu, args->packed_in_run, direct_plain,
+                                  {grid, dim3(PLAIN_THREADS), 0, 1}, stream, a);
     }
     const bool three = d->r == 3 && d->s == 3 && d->stride[0] == 1 && d->stride[1] == 1;
     const int64_t words = a.channels * (a.tile_h * a.pitch + d->r * d->s * a.warps * FILTERS);
     const dim3 grid((unsigned)(d->n * a.tiles_x * a.tiles_y),
                     (unsigned)mb_ceil_div(d->filters, FILTERS * a.warps));
-    return mb_launch(three ? direct_tiled<true> : direct_tiled<false>, grid,
-                     dim3((unsigned)(32 * a.warps)), (size_t)words * sizeof(float), stream, a);
+    return mb_launch_in_chain(
+        gpu, args->packed_in_run, three ? direct_tiled<true> : direct_tiled<false>,
+        {grid, dim3((unsigned)(32 * a.warps)), (size_t)words * sizeof(float), 1}, stream, a);
 }
 
 MB_CUDA_KERNEL(f32_conv2d_direct, MB_STEP_CONV2D, supports, cost, packed_bytes, scratch_bytes, pack,

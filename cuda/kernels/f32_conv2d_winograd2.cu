@@ -323,7 +323,7 @@ static bool supports(const union mb_step_desc *desc, const struct mb_gpu_propert
 }
 
 /* Two blocks share a multiprocessor, which is busier with two than with one. The last term is for
- * the first reads and the exchange at the end. */
+ * the first reads and the exchange at the end of each block. */
 static double cost(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
     const struct division v = divide(d);
@@ -334,7 +334,7 @@ static double cost(const union mb_step_desc *desc, const struct mb_gpu_propertie
                (double)(d->n * d->pool_h * d->pool_w) * (double)d->filters);
     return mb_launch_ns +
            mb_compute_ns(gpu, rounds * of_one_block * gpu->n_sms) / (rounds > 1 ? 0.7 : 0.6) +
-           mb_move_ns(gpu, bytes) + 700;
+           mb_move_ns(gpu, bytes) + 600 * rounds;
 }
 
 static size_t packed_bytes(const union mb_step_desc *desc, const struct mb_gpu_properties *) {

@@ -54,6 +54,7 @@ struct fiber {
 /* Two sets of values: a lane may give the next one before the others have taken this one. */
 struct warp {
     uint64_t bits[2][WARP];
+    float a[2][WARP][4], b[2][WARP][2];
 };
 
 struct block {
@@ -300,6 +301,34 @@ uint64_t mb_emulation_exchange(uint64_t bits, int from) {
     lanes->bits[parity][gpu.current % WARP] = bits;
     wait_at(AT_EXCHANGE);
     return lanes->bits[parity][from];
+}
+
+static double tf32_of(float v) {
+    return static_cast<double>(__uint_as_float(__float_as_uint(v) & ~0x1fffu));
+}
+
+static float truncated(double v) {
+    const float nearest = static_cast<float>(v);
+    return fabs(static_cast<double>(nearest)) > fabs(v) && isfinite(v) ? nextafterf(nearest, 0)
+                                                                       : nearest;
+}
+
+void mb_emulation_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]) {
+    const unsigned parity = self()->n_exchanges++ & 1, lane = gpu.current % WARP;
+    warp *lanes = &gpu.warps[gpu.current / WARP];
+    memcpy(lanes->a[parity][lane], a, sizeof a);
+    memcpy(lanes->b[parity][lane], b, sizeof b);
+    wait_at(AT_EXCHANGE);
+    for (unsigned i = 0; i < 4; i++) {
+        double value = static_cast<double>(sum[i]);
+        for (unsigned k = 0; k < 8; k++) {
+            const unsigned from_a = lane / 4 * 4 + k % 4;
+            const unsigned from_b = (lane % 4 * 2 + i % 2) * 4 + k % 4;
+            value += tf32_of(lanes->a[parity][from_a][k / 4 * 2 + i / 2]) *
+                     tf32_of(lanes->b[parity][from_b][k / 4]);
+        }
+        sum[i] = truncated(value);
+    }
 }
 
 void mb_emulation_wait_for_previous() {

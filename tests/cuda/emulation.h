@@ -50,6 +50,8 @@ void mb_emulation_block_barrier();
 void mb_emulation_warp_barrier();
 /* Every lane gives 8 bytes and gets those of lane `from`. */
 uint64_t mb_emulation_exchange(uint64_t bits, int from);
+/* Every lane gives its parts of a and b; its own sums are made of what the others gave. */
+void mb_emulation_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]);
 int mb_emulation_lane();
 void *mb_emulation_shared();
 void mb_emulation_check_aligned(const void *address, size_t bytes);
@@ -128,6 +130,20 @@ static inline void mb_copy4_async(float *to, const float *from, bool inside) {
 }
 static inline void mb_copy_commit() { mb_emulation_copy_commit(); }
 template <int N> void mb_copy_wait() { mb_emulation_copy_wait(N); }
+
+static inline unsigned __float_as_uint(float v) {
+    unsigned bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+static inline float __uint_as_float(unsigned bits) {
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+static inline void mb_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]) {
+    mb_emulation_mma_tf32(sum, a, b);
+}
 
 static inline bool mb_has_clusters() { return true; }
 static inline void mb_cluster_arrive() { mb_emulation_cluster_arrive(); }
