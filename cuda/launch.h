@@ -121,20 +121,27 @@ static __device__ inline float4 mb_load4_shared_by_grid(const float *from) {
 
 /* ---- tensor cores: compute capability 8.0 and later; before that, nothing is computed ---- */
 
-/* sum[16][8] += a[16][8] * b[8][8] by a warp, of operands truncated to TF32 (11 significant bits),
- * as mma.m16n8k8 spreads them over lanes: with g = lane / 4 and t = lane % 4, a thread has a at
- * rows g, g + 8, g, g + 8 and columns t, t, t + 4, t + 4; b at rows t, t + 4 and column g; sums at
- * rows g, g, g + 8, g + 8 and columns 2t, 2t + 1, 2t, 2t + 1. Sums are truncated, not rounded. */
-static __device__ inline void mb_mma_tf32(float (&sum)[4], const float (&a)[4],
-                                          const float (&b)[2]) {
+/* sum[16][8] += a[16][8] * b[8][8] by a warp, operands the sums of two, of which the tensor cores
+ * see TF32 (the upper 11 significant bits): low * high, high * low, high * high. As mma.m16n8k8
+ * spreads them over lanes: with g = lane / 4 and t = lane % 4, a thread has a at rows g, g + 8, g,
+ * g + 8 and columns t, t, t + 4, t + 4; b at rows t, t + 4 and column g; sums at rows g, g, g + 8,
+ * g + 8 and columns 2t, 2t + 1, 2t, 2t + 1. Sums are truncated, not rounded. */
+static __device__ inline void mb_mma_3xtf32(float (&sum)[4], const float (&a_high)[4],
+                                            const float (&a_low)[4], const float (&b_high)[2],
+                                            const float (&b_low)[2]) {
 #if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
-          "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+#pragma unroll
+    for (int i = 0; i < 3; i++) {
+        const float(&a)[4] = i == 0 ? a_low : a_high;
+        const float(&b)[2] = i == 1 ? b_low : b_high;
+        asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, "
+            "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+            : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+            : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+              "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+    }
 #else
-    (void)sum, (void)a, (void)b;
+    (void)sum, (void)a_high, (void)a_low, (void)b_high, (void)b_low;
 #endif
 }
 

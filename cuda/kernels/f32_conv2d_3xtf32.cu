@@ -87,11 +87,7 @@ struct split_tile {
                 float b_hi[2], b_lo[2];
                 split(right, b_hi, b_lo);
 #pragma unroll
-                for (int m = 0; m < 2; m++) {
-                    mb_mma_tf32(sum[m][n], a_lo[m], b_hi);
-                    mb_mma_tf32(sum[m][n], a_hi[m], b_lo);
-                    mb_mma_tf32(sum[m][n], a_hi[m], b_hi);
-                }
+                for (int m = 0; m < 2; m++) mb_mma_3xtf32(sum[m][n], a_hi[m], a_lo[m], b_hi, b_lo);
             }
         }
     }

@@ -54,7 +54,7 @@ struct fiber {
 /* Two sets of values: a lane may give the next one before the others have taken this one. */
 struct warp {
     uint64_t bits[2][WARP];
-    float a[2][WARP][4], b[2][WARP][2];
+    mb_emulation_fragments fragments[2][WARP];
 };
 
 struct block {
@@ -313,22 +313,23 @@ static float truncated(double v) {
                                                                        : nearest;
 }
 
-void mb_emulation_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]) {
+void mb_emulation_mma_3xtf32(float (&sum)[4], const mb_emulation_fragments &own) {
     const unsigned parity = self()->n_exchanges++ & 1, lane = gpu.current % WARP;
-    warp *lanes = &gpu.warps[gpu.current / WARP];
-    memcpy(lanes->a[parity][lane], a, sizeof a);
-    memcpy(lanes->b[parity][lane], b, sizeof b);
+    mb_emulation_fragments *lanes = gpu.warps[gpu.current / WARP].fragments[parity];
+    lanes[lane] = own;
     wait_at(AT_EXCHANGE);
-    for (unsigned i = 0; i < 4; i++) {
-        double value = static_cast<double>(sum[i]);
-        for (unsigned k = 0; k < 8; k++) {
-            const unsigned from_a = lane / 4 * 4 + k % 4;
-            const unsigned from_b = (lane % 4 * 2 + i % 2) * 4 + k % 4;
-            value += tf32_of(lanes->a[parity][from_a][k / 4 * 2 + i / 2]) *
-                     tf32_of(lanes->b[parity][from_b][k / 4]);
+    for (unsigned product = 0; product < 3; product++)
+        for (unsigned i = 0; i < 4; i++) {
+            double value = static_cast<double>(sum[i]);
+            for (unsigned k = 0; k < 8; k++) {
+                const mb_emulation_fragments &of_a = lanes[lane / 4 * 4 + k % 4];
+                const mb_emulation_fragments &of_b = lanes[(lane % 4 * 2 + i % 2) * 4 + k % 4];
+                const float *a = product == 0 ? of_a.a_low : of_a.a_high;
+                const float *b = product == 1 ? of_b.b_low : of_b.b_high;
+                value += tf32_of(a[k / 4 * 2 + i / 2]) * tf32_of(b[k / 4]);
+            }
+            sum[i] = truncated(value);
         }
-        sum[i] = truncated(value);
-    }
 }
 
 void mb_emulation_wait_for_previous() {

@@ -50,8 +50,11 @@ void mb_emulation_block_barrier();
 void mb_emulation_warp_barrier();
 /* Every lane gives 8 bytes and gets those of lane `from`. */
 uint64_t mb_emulation_exchange(uint64_t bits, int from);
-/* Every lane gives its parts of a and b; its own sums are made of what the others gave. */
-void mb_emulation_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]);
+/* Every lane gives its parts of the operands; its own sums are made of what all gave. */
+struct mb_emulation_fragments {
+    float a_high[4], a_low[4], b_high[2], b_low[2];
+};
+void mb_emulation_mma_3xtf32(float (&sum)[4], const struct mb_emulation_fragments &own);
 int mb_emulation_lane();
 void *mb_emulation_shared();
 void mb_emulation_check_aligned(const void *address, size_t bytes);
@@ -141,8 +144,14 @@ static inline float __uint_as_float(unsigned bits) {
     memcpy(&v, &bits, sizeof v);
     return v;
 }
-static inline void mb_mma_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]) {
-    mb_emulation_mma_tf32(sum, a, b);
+static inline void mb_mma_3xtf32(float (&sum)[4], const float (&a_high)[4], const float (&a_low)[4],
+                                 const float (&b_high)[2], const float (&b_low)[2]) {
+    struct mb_emulation_fragments own;
+    memcpy(own.a_high, a_high, sizeof a_high);
+    memcpy(own.a_low, a_low, sizeof a_low);
+    memcpy(own.b_high, b_high, sizeof b_high);
+    memcpy(own.b_low, b_low, sizeof b_low);
+    mb_emulation_mma_3xtf32(sum, own);
 }
 
 static inline bool mb_has_clusters() { return true; }

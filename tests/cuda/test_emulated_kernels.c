@@ -69,7 +69,7 @@ static void matmul_cases(const struct mb_cpu_kernel *kernel) {
  * take turns at each, far fewer. */
 static struct kt_conv2d_scale conv2d_scale(const struct mb_cpu_kernel *kernel) {
     if (strstr(kernel->name, "tf32"))
-        return (struct kt_conv2d_scale){{1, 3, 20, 132}, 1, 160, 100000};
+        return (struct kt_conv2d_scale){{1, 3, 20, 132}, 1, 120, 60000};
     return (struct kt_conv2d_scale){{1, 3, 20, 132}, 3, 600, 200000};
 }
 
