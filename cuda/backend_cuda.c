@@ -42,11 +42,28 @@ static const struct executor *find_executor(const char *name) {
     return NULL;
 }
 
+static enum mb_op op_of(enum mb_step_kind kind) {
+    return kind == MB_STEP_MATMUL ? MB_OP_MATMUL : MB_OP_CONV2D;
+}
+
+/* Ours first. What a library multiplies is not known and counts as the direct algorithm. */
+static bool cuda_kernel_row(size_t i, struct mb_kernel_row *out) {
+    if (i < mb_cuda_n_kernels) {
+        const struct mb_cuda_kernel *own = mb_cuda_kernels[i];
+        *out = (struct mb_kernel_row){own->name, op_of(own->kind),
+                                      own->products > 0 ? own->products : 1};
+        return true;
+    }
+    if (i - mb_cuda_n_kernels >= mb_vendor_n_kernels) return false;
+    const struct mb_vendor_kernel *vendor = mb_vendor_kernels[i - mb_cuda_n_kernels];
+    *out = (struct mb_kernel_row){vendor->name, op_of(vendor->kind), 1};
+    return true;
+}
+
 static bool is_row(const char *name) {
-    for (size_t i = 0; i < mb_cuda_n_kernels; i++)
-        if (strcmp(mb_cuda_kernels[i]->name, name) == 0) return true;
-    for (size_t i = 0; i < mb_vendor_n_kernels; i++)
-        if (strcmp(mb_vendor_kernels[i]->name, name) == 0) return true;
+    struct mb_kernel_row row;
+    for (size_t i = 0; cuda_kernel_row(i, &row); i++)
+        if (strcmp(row.name, name) == 0) return true;
     return false;
 }
 
@@ -346,6 +363,7 @@ const struct mb_backend *mb_backend_get(void) {
         .ceilings = cuda_ceilings,
         .info = cuda_info,
         .plan_text = cuda_plan_text,
+        .kernel_row = cuda_kernel_row,
     };
     return &backend;
 }

@@ -52,6 +52,9 @@ struct mb_cuda_kernel {
 
     cudaError_t (*launch)(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
                           const struct mb_cuda_args *args, cudaStream_t stream);
+
+    double products; /* multiplications for each one of the direct algorithm, transforms left out;
+                        0: as many */
 };
 
 /* Every row of kernels.def. */

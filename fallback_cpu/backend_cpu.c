@@ -252,6 +252,15 @@ static void cpu_plan_text(const struct mb_ctx *ctx, char *buf, size_t size) {
         buf[0] = '\0';
 }
 
+static bool cpu_kernel_row(size_t i, struct mb_kernel_row *out) {
+    if (i >= mb_cpu_n_kernels) return false;
+    const struct mb_cpu_kernel *kernel = mb_cpu_kernels[i];
+    *out = (struct mb_kernel_row){kernel->name,
+                                  kernel->kind == MB_STEP_MATMUL ? MB_OP_MATMUL : MB_OP_CONV2D,
+                                  kernel->products > 0 ? kernel->products : 1};
+    return true;
+}
+
 const struct mb_backend *mb_backend_cpu(void) {
     static const struct mb_backend backend = {
         .abi = MB_BACKEND_ABI,
@@ -271,6 +280,7 @@ const struct mb_backend *mb_backend_cpu(void) {
         .ceilings = cpu_ceilings,
         .info = cpu_info,
         .plan_text = cpu_plan_text,
+        .kernel_row = cpu_kernel_row,
     };
     return &backend;
 }

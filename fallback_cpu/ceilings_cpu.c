@@ -1,13 +1,13 @@
 #include "ceilings_cpu.h"
 
 #include "arena.h"
+#include "caches.h"
 #include "ceiling_loops.h"
 #include "clock.h"
 #include "threads.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { REPETITIONS = 5, ALIGN = 64 };
 static const double repetition_ns = 3e6;
@@ -82,9 +82,8 @@ static double time_of(struct work *work, struct mb_team *team, mb_phase_fn *body
 
 /* Doublings from the least working set to the largest. */
 static int doublings(int n_threads) {
-    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    if (cache <= 0) cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    const size_t wanted = 4 * (cache > 0 ? (size_t)cache : usual_cache);
+    const size_t cache = mb_last_level_bytes();
+    const size_t wanted = 4 * (cache ? cache : usual_cache);
     const size_t largest = wanted < most_bytes ? wanted : most_bytes;
     int n = 0;
     while ((least_per_thread * (size_t)n_threads) << n < largest) n++;

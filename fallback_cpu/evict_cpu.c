@@ -1,8 +1,8 @@
 #include "evict_cpu.h"
 
 #include "arena.h"
+#include "caches.h"
 
-#include <hwloc.h>
 #include <stdint.h>
 
 enum { LINE_BYTES = 64, LINE_WORDS = LINE_BYTES / sizeof(uint64_t) };
@@ -13,22 +13,6 @@ struct mb_cpu_evictor {
     size_t n_lines;
     uint64_t sum; /* of what was read: keeps the reads */
 };
-
-/* Of all caches of the level farthest from the cores; 0 when unknown. */
-static size_t last_level_bytes(void) {
-    static const hwloc_obj_type_t levels[] = {HWLOC_OBJ_L4CACHE, HWLOC_OBJ_L3CACHE,
-                                              HWLOC_OBJ_L2CACHE};
-    hwloc_topology_t topology;
-    size_t bytes = 0;
-    if (hwloc_topology_init(&topology) != 0) return 0;
-    if (hwloc_topology_load(topology) == 0)
-        for (size_t i = 0; i < sizeof levels / sizeof *levels && bytes == 0; i++)
-            for (hwloc_obj_t cache = NULL;
-                 (cache = hwloc_get_next_obj_by_type(topology, levels[i], cache));)
-                bytes += cache->attr->cache.size;
-    hwloc_topology_destroy(topology);
-    return bytes;
-}
 
 static const uint64_t *share(const struct mb_cpu_evictor *e, const struct mb_thread *thread,
                              int64_t *n_lines) {
@@ -58,7 +42,7 @@ static void read_lines(void *arg, int phase, const struct mb_thread *thread) {
 
 enum mb_status mb_cpu_evictor_new(struct mb_team *team, struct mb_cpu_evictor **out,
                                   struct mb_err *err) {
-    const size_t bytes = 2 * last_level_bytes();
+    const size_t bytes = 2 * mb_last_level_bytes();
     if (bytes == 0)
         return mb_fail(err, MB_E_UNSUPPORTED,
                        "cpu: cold caches: the system does not say how large its caches are");

@@ -25,6 +25,8 @@ struct mb_cpu_kernel {
     const char *name; /* "f32_gemm__avx2": also its test's, its benchmark's and the plan's word */
     enum mb_isa isa;  /* least instruction set */
     enum mb_step_kind kind;
+    double products; /* multiplications for each one of the direct algorithm, transforms left out;
+                        0: as many */
     bool (*supports)(const union mb_step_desc *desc, int n_threads);
 
     /* Estimated time in nanoseconds on n_threads of a 3 GHz core: only the order among kernels that

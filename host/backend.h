@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-#define MB_BACKEND_ABI    3
+#define MB_BACKEND_ABI    4
 #define MB_BACKEND_SYMBOL "mb_backend_get"
 
 struct mb_ctx; /* each backend's own */
@@ -71,6 +71,14 @@ struct mb_ceilings {
     double fma_gflops; /* f32 multiply-adds, two operations each */
     double launch_ns;  /* one empty kernel after another, NaN on a CPU */
     double graph_node_ns;
+};
+
+/* A row of the device's kernels.def: what mb_open_config.kernel may name. */
+struct mb_kernel_row {
+    const char *name; /* static */
+    enum mb_op op;    /* MB_OP_MATMUL or MB_OP_CONV2D, with what is fused into it */
+    double products;  /* multiplications for each one of the direct algorithm: 1, or for example
+                         36.0 / 144 for Winograd's F(4x4, 3x3), whose transforms are not counted */
 };
 
 struct mb_backend {
@@ -135,6 +143,10 @@ struct mb_backend {
     /* After plan: what was chosen and why, for people (`compile --emit plan`); lines, always
      * terminated, cut to `size`. */
     void (*plan_text)(const struct mb_ctx *ctx, char *buf, size_t size);
+
+    /* Row `i` of the kernels, also of those that this machine cannot run (probe tells); false from
+     * the end on, and then *out is left alone. Needs no context. NULL: no kernel can be named. */
+    bool (*kernel_row)(size_t i, struct mb_kernel_row *out);
 };
 
 #ifdef __cplusplus

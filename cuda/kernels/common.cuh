@@ -5,10 +5,11 @@
 #include "launch.h"
 
 /* Defines mb_cuda_NAME, declared by the registry with C linkage. */
-#define MB_CUDA_KERNEL(name, ...)                                                                  \
+#define MB_CUDA_KERNEL(name, ...) MB_CUDA_KERNEL_PRODUCTS(name, 0, __VA_ARGS__)
+#define MB_CUDA_KERNEL_PRODUCTS(name, products, ...)                                               \
     extern "C" {                                                                                   \
     extern const struct mb_cuda_kernel mb_cuda_##name;                                             \
-    const struct mb_cuda_kernel mb_cuda_##name = {#name, __VA_ARGS__};                             \
+    const struct mb_cuda_kernel mb_cuda_##name = {#name, __VA_ARGS__, products};                   \
     }
 
 #define MB_TRY_CUDA(call)                                                                          \

@@ -374,5 +374,5 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
         {dim3((unsigned)v.blocks), dim3(THREADS), SHARED_BYTES, 1}, stream, a);
 }
 
-MB_CUDA_KERNEL(f32_conv2d_winograd2, MB_STEP_CONV2D, supports, cost, packed_bytes, scratch_bytes,
-               pack, launch)
+MB_CUDA_KERNEL_PRODUCTS(f32_conv2d_winograd2, 16.0 / 36, MB_STEP_CONV2D, supports, cost,
+                        packed_bytes, scratch_bytes, pack, launch)

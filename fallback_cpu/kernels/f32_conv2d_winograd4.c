@@ -407,6 +407,7 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
 MB_KERNEL(f32_conv2d_winograd4) = {
     MB_KERNEL_HEAD(f32_conv2d_winograd4),
     .kind = MB_STEP_CONV2D,
+    .products = (double)PLANES / (TILE * TILE * 9),
     .supports = supports,
     .cost = cost,
     .packed_bytes = packed_bytes,

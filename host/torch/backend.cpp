@@ -389,6 +389,7 @@ const mb_backend backend = {
     /*ceilings=*/nullptr,
     info,
     plan_text,
+    /*kernel_row=*/nullptr,
 };
 
 } // namespace

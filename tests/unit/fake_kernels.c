@@ -99,8 +99,9 @@ static cudaError_t enqueue_run(enum mb_step_kind kind, const union mb_step_desc 
         (void)gpu;                                                                                 \
         return enqueue_run(KIND, desc, args, ns, stream);                                          \
     }                                                                                              \
-    static const struct mb_cuda_kernel id = {                                                      \
-        #id, KIND, id##_supports, id##_cost, id##_packed, id##_scratch, id##_pack, id##_launch};
+    static const struct mb_cuda_kernel id = {#id,       KIND,        id##_supports,                \
+                                             id##_cost, id##_packed, id##_scratch,                 \
+                                             id##_pack, id##_launch, 0};
 
 KERNEL(matmul_slow, MB_STEP_MATMUL, 2000)
 KERNEL(matmul_quick, MB_STEP_MATMUL, 1000)

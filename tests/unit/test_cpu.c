@@ -3,6 +3,7 @@
 #include "backend_cpu.h"
 #include "cpu_isa.h"
 #include "evict_cpu.h"
+#include "kernel.h"
 #include "program_builder.h"
 #include "reference.h"
 
@@ -693,8 +694,30 @@ static void evictor_reads_all_that_it_has(void **state) {
     mb_cpu_evictor_free(NULL);
 }
 
+/* Each row is one that a context can be opened with, or whose instruction set is missing here. */
+static void kernels_can_be_named(void **state) {
+    (void)state;
+    const struct mb_backend *be = mb_backend_cpu();
+    struct mb_open_config config = {"mind", "cpu", 0, 1, MB_FP32, MB_ISA_BEST, NULL};
+    struct mb_kernel_row row;
+    struct mb_err err;
+    size_t n = 0, n_winograd = 0;
+    for (; be->kernel_row(n, &row); n++) {
+        const bool is_winograd = strstr(row.name, "winograd4");
+        config.kernel = row.name;
+        const enum mb_status st = be->probe(&config, &err);
+        assert_true(st == MB_OK || (st == MB_E_UNSUPPORTED && strstr(row.name, "__avx")));
+        assert_int_equal(row.op, strstr(row.name, "conv2d") ? MB_OP_CONV2D : MB_OP_MATMUL);
+        assert_true(row.products == (is_winograd ? 0.25 : 1));
+        n_winograd += is_winograd;
+    }
+    assert_int_equal(n, mb_cpu_n_kernels);
+    assert_true(n_winograd > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_can_be_named),
         cmocka_unit_test(large_matmul),
         cmocka_unit_test(mlp),
         cmocka_unit_test(cnn),

@@ -7,6 +7,7 @@
 #include "gpu_graphs.h"
 #include "pointer_table.h"
 #include "program_builder.h"
+#include "vendor.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -290,6 +291,20 @@ static void refusals(void **state) {
     refused(config, MB_E_UNSUPPORTED, "compute capability 7.0; 7.5 is the least");
 }
 
+static void rows_are_named(void **state) {
+    (void)state;
+    static const char *const own[] = {"matmul_slow", "matmul_quick", "conv2d_only"};
+    const struct mb_backend *be = mb_backend_get();
+    struct mb_kernel_row row;
+    size_t n = 0;
+    for (; be->kernel_row(n, &row); n++) {
+        if (n < mb_cuda_n_kernels) assert_string_equal(row.name, own[n]);
+        assert_int_equal(row.op, strstr(row.name, "conv2d") ? MB_OP_CONV2D : MB_OP_MATMUL);
+        assert_true(row.products == 1);
+    }
+    assert_int_equal(n, mb_cuda_n_kernels + mb_vendor_n_kernels);
+}
+
 static void wrong_order(void **state) {
     (void)state;
     const struct mb_backend *be = mb_backend_get();
@@ -499,6 +514,7 @@ int main(void) {
         TEST(pointer_table),
         TEST(more_buffers_than_graphs),
         TEST(refusals),
+        TEST(rows_are_named),
         TEST(wrong_order),
         TEST(every_call_fails),
         TEST(device_time_of_runs),
