@@ -272,7 +272,7 @@ static void refuse_to_choose(struct mb_check *c) {
         mb_check_error(c, nowhere, "E2002", NULL,
                        len ? "several functions and no `main`: no entry to compile"
                            : "no function and no statement: nothing to compile");
-    if (len) mb_diags_help(c->diags, r, "--entry MB_NAME_TEXT, one of: %s", known);
+    if (len) mb_diags_help(c->diags, r, "--entry NAME, one of: %s", known);
 }
 
 void mb_check_run(struct mb_check *c, uint32_t *entry) {
