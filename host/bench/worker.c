@@ -170,11 +170,14 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
     mb_wire_put_u64(wire, (uint64_t)c->open.precision);
     mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
+    const char *kernel = c->open.kernel ? c->open.kernel : "";
+    mb_wire_put_text(wire, kernel, strlen(kernel));
     mb_wire_put_u64(wire, c->trace != NULL);
     mb_wire_put_u64(wire, c->cold);
     mb_wire_put_u64(wire, c->transfers);
     mb_wire_put_text(wire, s->file, strlen(s->file));
     mb_wire_put_text(wire, s->text, s->len);
+    mb_wire_put_u64(wire, s->seed);
     mb_wire_put_u64(wire, s->entry != NULL);
     if (s->entry) mb_wire_put_text(wire, s->entry, strlen(s->entry));
     mb_wire_put_u64(wire, s->n_bindings);

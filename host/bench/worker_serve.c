@@ -46,6 +46,7 @@ static enum mb_status compile(struct server *s, struct mb_wire *wire, struct mb_
     size_t file_len, text_len;
     const char *file = mb_wire_get_text(wire, &file_len);
     const char *text = mb_wire_get_text(wire, &text_len);
+    source.seed = mb_wire_get_u64(wire);
     if (mb_wire_get_u64(wire)) source.entry = mb_wire_get_text(wire, NULL);
     source.n_bindings = mb_wire_get_u64(wire);
     if (source.n_bindings > sizeof bindings / sizeof *bindings)
@@ -182,6 +183,8 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     config.n_threads = (int)mb_wire_get_u64(wire);
     config.precision = (enum mb_precision)mb_wire_get_u64(wire);
     config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
+    const char *kernel = mb_wire_get_text(wire, NULL); /* lies in the wire until the answer */
+    if (kernel[0]) config.kernel = kernel;
     if (mb_wire_get_u64(wire)) MB_TRY(mb_trace_log_attach(MB_FD_TRACE, &s->trace, err));
     s->cold = mb_wire_get_u64(wire);
     s->transfers = mb_wire_get_u64(wire);

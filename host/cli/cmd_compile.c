@@ -15,6 +15,7 @@ static const char help[] =
     "      --emit-ir         --emit ir, as in mindc\n"
     "      --entry NAME      function to compile (--func is the same)\n"
     "      --bind NAME=N     extent of a symbolic dimension, or value of a const\n"
+    "      --seed N          of random constants that name none, as in run (42)\n"
     "      --threads N       that the plan is for (1)\n"
     "  -q, --quiet           no warnings\n"
     "  -h, --help\n\n"
@@ -26,7 +27,7 @@ struct compile_options {
     enum stage stage;
     const char *entry;
     struct mb_bindings bindings;
-    int64_t threads;
+    int64_t threads, seed;
     bool quiet;
 };
 
@@ -81,7 +82,9 @@ static int print_source_stage(const char *path, const struct compile_options *o)
 static int compile(const char *argument, const struct compile_options *o) {
     struct mb_target target;
     if (o->stage == EMIT_TOKENS || o->stage == EMIT_AST) return print_source_stage(argument, o);
-    int status = mb_target_open(argument, o->entry, &o->bindings, 0, o->quiet, &target);
+    const struct mb_target_options options = {
+        .entry = o->entry, .bindings = &o->bindings, .seed = (uint64_t)o->seed, .quiet = o->quiet};
+    int status = mb_target_open(argument, &options, &target);
     if (status != MB_EXIT_OK) return status;
     if (o->stage == EMIT_IR) mb_program_print(target.program, stdout);
     if (o->stage == EMIT_PLAN) status = print_plan(&target, o);
@@ -100,7 +103,7 @@ static bool take_stage(const char *value, enum stage *stage) {
     return false;
 }
 
-enum { OPT_EMIT = 256, OPT_EMIT_IR, OPT_ENTRY, OPT_BIND, OPT_THREADS };
+enum { OPT_EMIT = 256, OPT_EMIT_IR, OPT_ENTRY, OPT_BIND, OPT_SEED, OPT_THREADS };
 
 int mb_cmd_compile(int argc, char **argv) {
     static const struct option long_options[] = {
@@ -109,12 +112,13 @@ int mb_cmd_compile(int argc, char **argv) {
         {"entry", required_argument, NULL, OPT_ENTRY},
         {"func", required_argument, NULL, OPT_ENTRY},
         {"bind", required_argument, NULL, OPT_BIND},
+        {"seed", required_argument, NULL, OPT_SEED},
         {"threads", required_argument, NULL, OPT_THREADS},
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    struct compile_options o = {.stage = EMIT_IR, .threads = 1};
+    struct compile_options o = {.stage = EMIT_IR, .threads = 1, .seed = 42};
     int option;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":qh", long_options, NULL)) != -1) {
@@ -128,6 +132,11 @@ int mb_cmd_compile(int argc, char **argv) {
             break;
         case OPT_BIND:
             if (!mb_bindings_add(&o.bindings, optarg, argv[0])) return MB_EXIT_USAGE;
+            break;
+        case OPT_SEED:
+            if (!mb_cli_integer(optarg, 0, INT64_MAX, &o.seed))
+                return mb_cli_error(MB_EXIT_USAGE,
+                                    "compile: --seed %s: not a whole number of at least 0", optarg);
             break;
         case OPT_THREADS:
             if (!mb_cli_integer(optarg, 1, 4096, &o.threads))

@@ -41,7 +41,7 @@ static const char help[] =
     "      --batch N[,N...]   --bind batch=N for each N in turn\n"
     "      --weights FILE.safetensors   weights by parameter name instead of made-up ones\n"
     "      --input NAME=FILE.npy        a parameter's data instead of made-up data\n"
-    "      --seed N           of weights, inputs and the order of blocks (42)\n"
+    "      --seed N           of weights, inputs, random constants and the order of blocks (42)\n"
     "      --threads N        of every CPU executor (all usable cores)\n"
     "      --precision P      of products: fp32, or tf32 on CUDA (fp32)\n"
     "      --cache STATE      warm, cold (evicted before each timed run) or both, which measures\n"
@@ -373,9 +373,13 @@ static int open_targets(const struct options *o, struct plan *p) {
     for (size_t i = 0; i < n_named; i++) {
         const char *name = o->n_arguments ? o->arguments[i] : mb_workloads[i].name;
         for (size_t b = 0; b < n_batches; b++) {
-            int64_t batch = o->n_batches ? o->batches[b] : 0;
+            const struct mb_target_options options = {.entry = o->entry,
+                                                      .bindings = &o->bindings,
+                                                      .batch = o->n_batches ? o->batches[b] : 0,
+                                                      .seed = (uint64_t)o->seed,
+                                                      .quiet = o->quiet || b};
             struct mb_target *t = &p->targets[p->n_targets];
-            int status = mb_target_open(name, o->entry, &o->bindings, batch, o->quiet || b, t);
+            int status = mb_target_open(name, &options, t);
             if (status != MB_EXIT_OK) return status;
             p->n_targets++;
             if (mb_given_read(&o->given, t->program, NULL, &err) != MB_OK)

@@ -78,14 +78,15 @@ static char *name_of(const char *argument, bool file, int64_t batch) {
     return name;
 }
 
-int mb_target_open(const char *argument, const char *entry, const struct mb_bindings *bindings,
-                   int64_t batch, bool quiet, struct mb_target *out) {
+int mb_target_open(const char *argument, const struct mb_target_options *options,
+                   struct mb_target *out) {
     struct mb_target t = {0};
     struct mb_err err;
     int status = MB_EXIT_OK;
     const bool file = is_file(argument);
     t.source.file = argument;
-    t.source.entry = entry;
+    t.source.entry = options->entry;
+    t.source.seed = options->seed;
     if (file) {
         t.file = argument;
         status = mb_read_source(argument, &t.text, &t.source.len);
@@ -97,12 +98,12 @@ int mb_target_open(const char *argument, const char *entry, const struct mb_bind
         t.source.text = workload->text;
         t.source.len = workload->len;
     }
-    t.bindings = *bindings;
-    if (batch > 0 && t.bindings.n < MB_MAX_BINDINGS)
-        t.bindings.items[t.bindings.n++] = (struct mb_mind_binding){"batch", batch};
+    t.bindings = *options->bindings;
+    if (options->batch > 0 && t.bindings.n < MB_MAX_BINDINGS)
+        t.bindings.items[t.bindings.n++] = (struct mb_mind_binding){"batch", options->batch};
     t.source.bindings = t.bindings.items;
     t.source.n_bindings = t.bindings.n;
-    t.name = name_of(argument, file, batch);
+    t.name = name_of(argument, file, options->batch);
     if (!t.name) {
         status = mb_cli_error(MB_EXIT_USAGE, "no memory for %s", argument);
         goto fail;
@@ -110,7 +111,7 @@ int mb_target_open(const char *argument, const char *entry, const struct mb_bind
     enum mb_status st = mb_mind_open(&t.mind, &err);
     if (st == MB_OK) {
         st = mb_mind_compile(t.mind, &t.source, &t.program, &err);
-        mb_print_diags(t.mind, MB_DIAG_HUMAN, mb_cli_color(stderr), quiet);
+        mb_print_diags(t.mind, MB_DIAG_HUMAN, mb_cli_color(stderr), options->quiet);
     }
     if (st == MB_E_PROGRAM) {
         status = MB_EXIT_REJECTED;

@@ -28,11 +28,19 @@ struct mb_target {
     const struct mb_program *program;
 };
 
-/* Reads a workload or a file and compiles it; batch > 0 binds `batch` to it. Diagnostics, warnings
- * included, go to stderr unless quiet. Returns an exit status (cli.h); the target is filled only on
- * success. */
-int mb_target_open(const char *argument, const char *entry, const struct mb_bindings *bindings,
-                   int64_t batch, bool quiet, struct mb_target *out);
+/* How to compile one. */
+struct mb_target_options {
+    const char *entry; /* or NULL; see mb_mind_source */
+    const struct mb_bindings *bindings;
+    int64_t batch; /* > 0: bound to `batch` */
+    uint64_t seed; /* of random constants that name none */
+    bool quiet;    /* no warnings on stderr */
+};
+
+/* Reads a workload or a file and compiles it; diagnostics go to stderr. Returns an exit status
+ * (cli.h); the target is filled only on success. */
+int mb_target_open(const char *argument, const struct mb_target_options *options,
+                   struct mb_target *out);
 void mb_target_close(struct mb_target *target);
 
 /* Reads a .mind file; an error goes to stderr. */

@@ -40,6 +40,24 @@ def test_statistics_follow_from_the_samples(fake):
         assert row["latency_mean_us"] == pytest.approx(math.fsum(samples) / len(samples))
 
 
+def test_seed_makes_random_constants(fake):
+    """The same in every executor and in the reference, or their outputs would be wrong."""
+    (fake.folder / "random.mind").write_text("rand_uniform([8, 16]) @ randn([16, 8])\n")
+    errors = {}
+    for seed in (7, 8, 7):
+        done = fake("run", *QUICK, "--executors", "mind,mind-scalar,torch-eager", "--seed", seed,
+                    "random.mind")
+        assert done.returncode == 0, done.stderr
+        rows = fake.result()["benchmarks"]["random"]["executors"]
+        assert {row["result_validity"] for row in rows.values()} == {"VALID"}
+        error = rows["mind-scalar"]["max_abs_error"]
+        assert errors.setdefault(seed, error) == error
+    assert errors[7] != errors[8]
+    printed = fake("compile", "--seed", 7, "random.mind").stdout
+    assert " seed=7 stream=1" in printed and " seed=7 stream=2" in printed
+    assert " seed=42 " in fake("compile", "random.mind").stdout
+
+
 def test_without_libtorch_the_race_goes_on(bare):
     done = bare("run", *QUICK, "tiny.mind")
     assert done.returncode == 0, done.stderr
