@@ -59,8 +59,8 @@ static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
-    (void)self;
-    return mb_generic_find(op, dtype) != NULL;
+    const struct mb_cpu_exec *exec = self;
+    return mb_generic_find(exec->isa, op, dtype) != NULL;
 }
 
 /* ---- where a value is during this call ---- */
@@ -118,7 +118,7 @@ static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
     }
     const enum mb_dtype dtype =
         operands[0] == MB_NO_NODE ? args.node->type.dtype : args.types[0]->dtype;
-    mb_generic_find(step->is_copy ? MB_OP_RESHAPE : args.node->op, dtype)(&args, thread);
+    mb_generic_find(exec->isa, step->is_copy ? MB_OP_RESHAPE : args.node->op, dtype)(&args, thread);
 }
 
 /* ---- load ---- */

@@ -1,7 +1,10 @@
+/* Compiled for each instruction set (CMakeLists.txt), whose vectors the compiler makes of the loops
+ * below; only the name of mb_generic_find differs. */
 #include "generic.h"
 
 #include "generic_index.h"
 #include "generic_loops.h"
+#include "vector_math.h"
 
 #include <math.h>
 #include <string.h>
@@ -104,9 +107,14 @@ static int64_t mb_line_start(const struct mb_lines *lines, int64_t line) {
 #define LEAST          ((T)-INFINITY)
 #define MOST           ((T)INFINITY)
 
-#define T        float
-#define NAME(x)  x##_f32
-#define MATH(fn) fn##f
+#define T           float
+#define NAME(x)     x##_f32
+#define MATH(fn)    fn##f
+#define EXP_(a)     mb_expf(a)
+#define LOG_(a)     mb_logf(a)
+#define TANH_(a)    mb_tanhf(a)
+#define SIGMOID_(a) mb_sigmoidf(a)
+#define CDF_(a)     mb_normal_cdff(a)
 #include "generic_numeric.inc"
 
 #include "generic_any.inc"
@@ -114,10 +122,20 @@ static int64_t mb_line_start(const struct mb_lines *lines, int64_t line) {
 #undef T
 #undef NAME
 #undef MATH
+#undef EXP_
+#undef LOG_
+#undef TANH_
+#undef SIGMOID_
+#undef CDF_
 
-#define T        double
-#define NAME(x)  x##_f64
-#define MATH(fn) fn
+#define T           double
+#define NAME(x)     x##_f64
+#define MATH(fn)    fn
+#define EXP_(a)     exp(a)
+#define LOG_(a)     log(a)
+#define TANH_(a)    tanh(a)
+#define SIGMOID_(a) (1 / (1 + exp(-(a))))
+#define CDF_(a)     (0.5 * erfc(-(a)*0.70710678118654752440))
 #include "generic_numeric.inc"
 
 #include "generic_any.inc"
@@ -125,6 +143,11 @@ static int64_t mb_line_start(const struct mb_lines *lines, int64_t line) {
 #undef T
 #undef NAME
 #undef MATH
+#undef EXP_
+#undef LOG_
+#undef TANH_
+#undef SIGMOID_
+#undef CDF_
 
 #undef ADD_
 #undef SUB_
@@ -254,20 +277,70 @@ static void gather(const struct mb_generic_args *args, const struct mb_thread *t
     }
 }
 
+/* How y is made of x in pieces. Where x runs along another axis than y's last, pieces are TILE
+ * neighbours along that axis by a whole row of y, in tiles: a line of either is used up while it is
+ * in the first-level cache. Elsewhere a piece is a row of y. */
+struct mb_move {
+    int32_t n_outer, across; /* the other axes; the axis that x runs along, -1: rows */
+    int64_t inner, inner_step, pieces, tiles;
+    int64_t extent[MB_MAX_RANK], from_step[MB_MAX_RANK], to_step[MB_MAX_RANK];
+    int64_t across_extent, across_to;
+};
+
+enum { TILE = 16 };
+
+static struct mb_move mb_move_of(const struct mb_shape *shape, const int64_t step[MB_MAX_RANK]) {
+    const int32_t last = shape->rank - 1;
+    struct mb_move m = {.across = -1, .inner = 1, .pieces = 1, .tiles = 1};
+    int64_t own[MB_MAX_RANK] = {0};
+    if (shape->rank == 0) return m;
+    mb_steps_of(shape, own);
+    m.inner = shape->dim[last];
+    m.inner_step = step[last];
+    for (int32_t i = 0; i < last && m.inner_step != 1; i++)
+        if (step[i] == 1 && shape->dim[i] > 1) m.across = i;
+    for (int32_t i = 0; i < last; i++) {
+        if (i == m.across) continue;
+        m.extent[m.n_outer] = shape->dim[i];
+        m.from_step[m.n_outer] = step[i];
+        m.to_step[m.n_outer++] = own[i];
+        m.pieces *= shape->dim[i];
+    }
+    if (m.across < 0) return m;
+    m.across_extent = shape->dim[m.across];
+    m.across_to = own[m.across];
+    m.tiles = (m.across_extent + TILE - 1) / TILE;
+    m.pieces *= m.tiles;
+    return m;
+}
+
 /* y = x along its own steps; x begins at its element `base`. */
 #define MOVE(T)                                                                                    \
+    static void move_tile_##T(const struct mb_move *m, const T *restrict from, T *restrict to,     \
+                              int64_t lines) {                                                     \
+        for (int64_t j = 0; j < m->inner; j += TILE) {                                             \
+            const int64_t columns = mb_min_i64(TILE, m->inner - j);                                \
+            for (int64_t i = 0; i < lines; i++)                                                    \
+                for (int64_t k = j; k < j + columns; k++)                                          \
+                    to[i * m->across_to + k] = from[i + k * m->inner_step];                        \
+        }                                                                                          \
+    }                                                                                              \
     static void move_##T(const struct mb_generic_args *args, int64_t base,                         \
                          const int64_t step[MB_MAX_RANK], const struct mb_thread *thread) {        \
-        const struct mb_shape *shape = &args->node->type.shape;                                    \
+        const struct mb_move m = mb_move_of(&args->node->type.shape, step);                        \
         const T *x = (const T *)args->operands[0] + base;                                          \
         T *y = args->y;                                                                            \
         int64_t at, end;                                                                           \
-        const int32_t outer = shape->rank - 1;                                                     \
-        const int64_t inner = shape->rank ? shape->dim[outer] : 1;                                 \
-        mb_share(thread, mb_count_of(shape) / inner, &at, &end);                                   \
-        for (; at < end; at++) {                                                                   \
-            const T *from = x + offset_at(at, outer, shape->dim, step);                            \
-            for (int64_t i = 0; i < inner; i++) y[at * inner + i] = from[i * step[outer]];         \
+        for (mb_share(thread, m.pieces, &at, &end); at < end; at++) {                              \
+            const int64_t outer = at / m.tiles, line = at % m.tiles * TILE;                        \
+            const T *from = x + offset_at(outer, m.n_outer, m.extent, m.from_step) + line;         \
+            T *to = y + offset_at(outer, m.n_outer, m.extent, m.to_step) + line * m.across_to;     \
+            if (m.across >= 0)                                                                     \
+                move_tile_##T(&m, from, to, mb_min_i64(TILE, m.across_extent - line));             \
+            else if (m.inner_step == 1)                                                            \
+                memcpy(to, from, (size_t)m.inner * sizeof *to);                                    \
+            else                                                                                   \
+                for (int64_t i = 0; i < m.inner; i++) to[i] = from[i * m.inner_step];              \
         }                                                                                          \
     }
 MOVE(uint8_t)
@@ -362,7 +435,7 @@ static void select_any(const struct mb_generic_args *args, const struct mb_threa
     [MB_OP_AVGPOOL2D] = avgpool_##t, [MB_OP_MEAN] = reduce_MEAN_##t,                               \
     [MB_OP_SOFTMAX] = softmax_##t, [MB_OP_LOG_SOFTMAX] = log_softmax_##t
 
-mb_generic_fn *mb_generic_find(enum mb_op op, enum mb_dtype dtype) {
+mb_generic_fn *MB_GENERIC_FIND(enum mb_op op, enum mb_dtype dtype) {
     static mb_generic_fn *const table[][MB_OP_COUNT] = {
         [MB_F32] = {ANY(f32), NUMERIC(f32), FLOATING(f32)},
         [MB_F64] = {ANY(f64), NUMERIC(f64), FLOATING(f64)},

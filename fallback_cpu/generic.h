@@ -1,12 +1,13 @@
 /* Steps of a plan that no kernel serves: every operation and dtype in plain C, split over threads.
  *
- * Right first and reasonably quick: one pass over memory, no fusion. Float sums are made in double
- * precision. Integers wrap; their division truncates, and by zero it raises the flag and gives 0.
+ * One pass over memory each, no fusion; f32 functions by vector_math.h. Float sums are made in
+ * double precision. Integers wrap; their division truncates, and by zero it raises the flag and
+ * gives 0.
  */
 #ifndef MB_GENERIC_H
 #define MB_GENERIC_H
 
-#include "program.h"
+#include "backend.h"
 #include "threads.h"
 
 struct mb_generic_args {
@@ -21,8 +22,14 @@ struct mb_generic_args {
 /* Called by every thread of the team at once; each writes its share of y. */
 typedef void mb_generic_fn(const struct mb_generic_args *args, const struct mb_thread *thread);
 
-/* The function for an operation on operands of this dtype; RESHAPE is a copy. NULL for PARAM and
- * DENSE, which compute nothing, and for what the shape rules exclude. */
-mb_generic_fn *mb_generic_find(enum mb_op op, enum mb_dtype dtype);
+/* The function for an operation on operands of this dtype, by instructions of `isa` and below;
+ * RESHAPE is a copy. NULL for PARAM and DENSE, which compute nothing, and for what the shape rules
+ * exclude. */
+mb_generic_fn *mb_generic_find(enum mb_isa isa, enum mb_op op, enum mb_dtype dtype);
+
+/* The same, of one instruction set each. */
+mb_generic_fn *mb_generic_find_scalar(enum mb_op op, enum mb_dtype dtype);
+mb_generic_fn *mb_generic_find_avx2(enum mb_op op, enum mb_dtype dtype);
+mb_generic_fn *mb_generic_find_avx512(enum mb_op op, enum mb_dtype dtype);
 
 #endif

@@ -3,7 +3,8 @@
 #ifndef MB_GENERIC_LOOPS_H
 #define MB_GENERIC_LOOPS_H
 
-enum { REDUCE_BLOCK = 64 };
+/* Neighbouring outputs of a reduction made side by side; terms of one folded side by side. */
+enum { REDUCE_BLOCK = 64, LANES = 16 };
 
 #define IS_NAN_(a) ((a) != (a)) /* false for integers, without a warning */
 
@@ -64,9 +65,35 @@ enum { REDUCE_BLOCK = 64 };
 #define COMPARE(id, expression) BINARY_TO(uint8_t, id, expression)
 #define UNARY(id, expression)   UNARY_TO(T, id, expression)
 
-/* y = the elements along the axes, folded into A in index order from `first`; `v` is an element and
- * `acc` what came before it. `count` is how many there are. Up to REDUCE_BLOCK neighbouring outputs
- * are made side by side where the last axis is kept, so that memory is read along it either way. */
+/* into = the `n` elements at `from` and into, folded: `v` is an element and `acc` what came before
+ * it. LANES of them at a time, each lane from `first`, the lanes themselves last: always in one
+ * order. */
+#define FOLD_RUN(A, first, fold, into, from, n)                                                    \
+    do {                                                                                           \
+        A lanes[LANES], before = (into);                                                           \
+        int64_t at_lane = 0;                                                                       \
+        for (int l = 0; l < LANES; l++) lanes[l] = (first);                                        \
+        for (; at_lane + LANES <= (n); at_lane += LANES)                                           \
+            for (int l = 0; l < LANES; l++) {                                                      \
+                const A acc = lanes[l];                                                            \
+                const T v = (from)[at_lane + l];                                                   \
+                lanes[l] = (fold);                                                                 \
+            }                                                                                      \
+        for (; at_lane < (n); at_lane++) {                                                         \
+            const A acc = before;                                                                  \
+            const T v = (from)[at_lane];                                                           \
+            before = (fold);                                                                       \
+        }                                                                                          \
+        for (int l = 0; l < LANES && (n) >= LANES; l++) {                                          \
+            const A acc = before, v = lanes[l];                                                    \
+            before = (fold);                                                                       \
+        }                                                                                          \
+        (into) = before;                                                                           \
+    } while (0)
+
+/* y = the elements along the axes, folded into A from `first`; `count` is how many there are. Up to
+ * REDUCE_BLOCK neighbouring outputs are made side by side where the last axis is kept, so that
+ * memory is read along it either way. */
 #define REDUCE(id, A, first, fold, result)                                                         \
     static void NAME(reduce_##id)(const struct mb_generic_args *args,                              \
                                   const struct mb_thread *thread) {                                \
@@ -91,12 +118,7 @@ enum { REDUCE_BLOCK = 64 };
                         accs[i] = (fold);                                                          \
                     }                                                                              \
                 } else {                                                                           \
-                    A acc = accs[0];                                                               \
-                    for (int64_t i = 0; i < red.summed_inner; i++) {                               \
-                        const T v = from[i];                                                       \
-                        acc = (fold);                                                              \
-                    }                                                                              \
-                    accs[0] = acc;                                                                 \
+                    FOLD_RUN(A, first, fold, accs[0], from, red.summed_inner);                     \
                 }                                                                                  \
             }                                                                                      \
             for (int64_t i = 0; i < side; i++) {                                                   \

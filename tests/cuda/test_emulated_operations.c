@@ -136,7 +136,7 @@ static void test_table(void **state) {
     for (int op = 0; op < MB_OP_COUNT; op++)
         for (int dtype = MB_F32; dtype <= MB_BOOL; dtype++)
             if (mb_cuda_has_operation((enum mb_op)op, (enum mb_dtype)dtype) !=
-                (mb_generic_find((enum mb_op)op, (enum mb_dtype)dtype) != NULL))
+                (mb_generic_find(MB_ISA_SCALAR, (enum mb_op)op, (enum mb_dtype)dtype) != NULL))
                 fail_msg("%s %s", mb_op_info((enum mb_op)op)->name,
                          mb_dtype_name((enum mb_dtype)dtype));
 }
@@ -399,7 +399,7 @@ static void test_gather(void **state) {
                 size_t bytes;
                 assert_true(mb_type_bytes(&pb.nodes[y].type, &bytes) && bytes <= sizeof got);
                 assert_int_equal(mb_cuda_operation(&args, NULL), cudaSuccess);
-                mb_generic_find(MB_OP_GATHER, x_type.dtype)(&same, &alone);
+                mb_generic_find(MB_ISA_SCALAR, MB_OP_GATHER, x_type.dtype)(&same, &alone);
                 assert_true(outside);
                 assert_memory_equal(got, want, bytes);
                 pb_data_free(&pb.program, data);

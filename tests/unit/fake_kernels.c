@@ -124,7 +124,7 @@ static void run_operation(const void *args) {
         .operands = {a->operands[0], a->operands[1], a->operands[2]},
         .y = a->y,
         .divided_by_zero = &divided_by_zero};
-    mb_generic_find(a->node->op, dtype_of(a))(&generic, &alone);
+    mb_generic_find(MB_ISA_SCALAR, a->node->op, dtype_of(a))(&generic, &alone);
     fake_cuda.n_run++;
 }
 size_t mb_cuda_operation_scratch(const struct mb_node *node, const struct mb_type *const *types) {
@@ -132,7 +132,7 @@ size_t mb_cuda_operation_scratch(const struct mb_node *node, const struct mb_typ
     return 0;
 }
 bool mb_cuda_has_operation(enum mb_op op, enum mb_dtype dtype) {
-    return mb_generic_find(op, dtype) != NULL;
+    return mb_generic_find(MB_ISA_SCALAR, op, dtype) != NULL;
 }
 cudaError_t mb_cuda_operation(const struct mb_cuda_operation_args *args, cudaStream_t stream) {
     MAY_FAIL;

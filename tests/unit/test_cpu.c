@@ -675,6 +675,32 @@ static void every_allocation_may_fail(void **state) {
 }
 
 /* More than any cache near the cores, and every line of it. */
+/* Larger than a tile, with remainders; softmax and reductions longer than their lanes. */
+static void long_axes(void **state) {
+    (void)state;
+    static const int8_t perms[][4] = {{3, 2, 1, 0}, {0, 3, 2, 1}, {1, 0, 3, 2}, {2, 3, 0, 1}};
+    static const int64_t extents[][4] = {{2, 33, 3, 50}, {17, 1, 16, 35}, {1, 40, 1, 19}};
+    for (int e = 0; e < 3; e++)
+        for (int p = 0; p < 4; p++) {
+            struct pb pb;
+            union mb_attr perm = {.perm = {{0}}}, axis = {.axis = {p % 4}};
+            union mb_attr sum = {.reduce = {.axes = 1u << p | 8, .keepdims = e == 1}};
+            memcpy(perm.perm.perm, perms[p], 4);
+            pb_init(&pb);
+            uint32_t x =
+                pb_param(&pb, MB_INPUT,
+                         pb_f32(4, extents[e][0], extents[e][1], extents[e][2], extents[e][3]));
+            pb_output(&pb, pb_node(&pb, MB_OP_TRANSPOSE, x, 0, perm));
+            pb_output(&pb, pb_node(&pb, MB_OP_SOFTMAX, x, 0, axis));
+            pb_output(&pb, pb_node(&pb, MB_OP_LOG_SOFTMAX, x, 0, axis));
+            pb_output(&pb, pb_node(&pb, MB_OP_SUM, x, 0, sum));
+            pb_output(&pb, pb_node(&pb, MB_OP_MEAN, x, 0, sum));
+            pb_output(&pb, pb_node(&pb, MB_OP_REDUCE_MAX, x, 0, sum));
+            pb_output(&pb, pb_node(&pb, MB_OP_REDUCE_MIN, x, 0, sum));
+            check_all(pb_done(&pb), (uint64_t)(10 * e + p), 1e-6);
+        }
+}
+
 static void evictor_reads_all_that_it_has(void **state) {
     (void)state;
     struct mb_cpu_evictor *evictor = NULL;
@@ -735,6 +761,7 @@ int main(void) {
         cmocka_unit_test(random_programs),
         cmocka_unit_test(integer_division_by_zero),
         cmocka_unit_test(probe_says_why),
+        cmocka_unit_test(long_axes),
         cmocka_unit_test(evictor_reads_all_that_it_has),
         cmocka_unit_test(every_allocation_may_fail),
     };
