@@ -1,6 +1,7 @@
 /* mindbench compile: what each stage of the compiler made of a file. */
 #include "cli.h"
 #include "executors.h"
+#include "machine.h"
 #include "targets.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ static const char help[] =
     "      --entry NAME      function to compile (--func is the same)\n"
     "      --bind NAME=N     extent of a symbolic dimension, or value of a const\n"
     "      --seed N          of random constants that name none, as in run (42)\n"
-    "      --threads N       that the plan is for (1)\n"
+    "      --threads N       that the plan is for (as `run`: one for each core)\n"
     "  -q, --quiet           no warnings\n"
     "  -h, --help\n\n"
     "Exit status: 0 accepted, 4 the file cannot be read or the output not written, 5 rejected.\n";
@@ -27,7 +28,7 @@ struct compile_options {
     enum stage stage;
     const char *entry;
     struct mb_bindings bindings;
-    int64_t threads, seed;
+    int64_t threads, seed; /* threads: 0: as many as `run` takes */
     bool quiet;
 };
 
@@ -39,6 +40,7 @@ static int print_plan(const struct mb_target *t, const struct compile_options *o
     struct mb_open_config config = {
         .executor = entry->name, .device = entry->device, .n_threads = (int)o->threads};
     struct mb_ctx *ctx = NULL;
+    struct mb_machine machine;
     struct mb_err err;
     enum mb_status st = MB_OK;
     char *text = malloc(TEXT_BYTES);
@@ -46,6 +48,10 @@ static int print_plan(const struct mb_target *t, const struct compile_options *o
     if (!mb_isa_cap_from_environment(&config.isa_cap, &err)) {
         st = MB_E_INVALID;
         goto out;
+    }
+    if (config.n_threads == 0) {
+        MB_TRY(mb_machine_read(NULL, &machine, &err));
+        config.n_threads = mb_machine_default_threads(&machine);
     }
     MB_TRY(mb_executor_backend(entry, &backend, &err));
     MB_TRY(backend->open(&config, &ctx, &err));
@@ -118,7 +124,7 @@ int mb_cmd_compile(int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    struct compile_options o = {.stage = EMIT_IR, .threads = 1, .seed = 42};
+    struct compile_options o = {.stage = EMIT_IR, .seed = 42};
     int option;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":qh", long_options, NULL)) != -1) {

@@ -631,12 +631,6 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
 }
 
 /* One thread for each core that this process may use; fewer when a cgroup grants less time. */
-static int default_threads(const struct mb_machine *machine) {
-    int n = machine->n_cores;
-    if (isfinite(machine->cpu_quota) && machine->cpu_quota < n) n = (int)machine->cpu_quota;
-    return n > 1 ? n : 1;
-}
-
 static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     struct mb_machine machine;
     struct mb_err err;
@@ -647,7 +641,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     p->open.precision = MB_FP32; /* which every device can, so that it is the device that answers */
     if (!mb_isa_cap_from_environment(&p->open.isa_cap, &err))
         return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
-    p->open.n_threads = o->threads ? (int)o->threads : default_threads(&machine);
+    p->open.n_threads = o->threads ? (int)o->threads : mb_machine_default_threads(&machine);
     if ((status = choose_device(o, p)) >= 0) return status;
     if (o->precision != MB_FP32 && strcmp(p->device, "cpu") == 0)
         return mb_cli_error(MB_EXIT_USAGE, "run: --precision tf32: not on a CPU; every executor "

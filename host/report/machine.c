@@ -256,6 +256,12 @@ enum mb_status mb_machine_read(const char *root, struct mb_machine *out, struct 
     return MB_OK;
 }
 
+int mb_machine_default_threads(const struct mb_machine *m) {
+    int n = m->n_cores;
+    if (isfinite(m->cpu_quota) && m->cpu_quota < n) n = (int)m->cpu_quota;
+    return n > 1 ? n : 1;
+}
+
 /* ---- for people ---- */
 
 static const char *or_unknown(const char *text) { return *text ? text : "unknown"; }

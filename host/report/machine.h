@@ -39,6 +39,10 @@ struct mb_machine {
  * always this machine's. Nothing missing is an error; MB_E_NOMEM only. */
 enum mb_status mb_machine_read(const char *root, struct mb_machine *out, struct mb_err *err);
 
+/* One thread for each core that this process may use, fewer where the cgroup allows less time; at
+ * least 1. */
+int mb_machine_default_threads(const struct mb_machine *machine);
+
 /* For people: one line a field, "  cpu         AMD EPYC ...", the build excepted. */
 void mb_machine_print(const struct mb_machine *machine, FILE *out);
 
