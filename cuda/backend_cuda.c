@@ -60,6 +60,12 @@ static bool cuda_kernel_row(size_t i, struct mb_kernel_row *out) {
     return true;
 }
 
+static bool is_own_row(const char *name) {
+    for (size_t i = 0; i < mb_cuda_n_kernels; i++)
+        if (strcmp(mb_cuda_kernels[i]->name, name) == 0) return true;
+    return false;
+}
+
 static bool is_row(const char *name) {
     struct mb_kernel_row row;
     for (size_t i = 0; cuda_kernel_row(i, &row); i++)
@@ -144,7 +150,8 @@ static enum mb_status cuda_open(const struct mb_open_config *config, struct mb_c
         ctx->rows.only = ctx->only;
     }
     MB_TRY(mb_gpu_open(config->device_index, &ctx->gpu, err));
-    if (executor->vendor) MB_TRY(open_vendor(ctx, config, err));
+    if (executor->vendor && !(config->kernel && is_own_row(config->kernel)))
+        MB_TRY(open_vendor(ctx, config, err));
     *out = ctx;
     return MB_OK;
 out:

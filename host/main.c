@@ -13,7 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-#define COMMAND(name, arguments, what) {#name, arguments, what, mb_cmd_##name},
+#define COMMAND(id, name, arguments, what) {name, arguments, what, mb_cmd_##id},
     MB_COMMANDS(COMMAND)
 #undef COMMAND
 };
@@ -26,7 +26,7 @@ static void print_help(FILE *out) {
         "same weights and inputs through libtorch, checks both, and compares them.\n\nCommands:\n",
         out);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+        fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].what);
     fputs("\nmindbench COMMAND --help tells the arguments; mindbench --version the version.\n",
           out);
 }

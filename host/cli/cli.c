@@ -1,6 +1,7 @@
 #include "cli.h"
 
 #include "diag.h"
+#include "outfile.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int mb_cli_error(enum mb_exit status, const char *format, ...) {
@@ -80,6 +82,20 @@ const char *mb_cli_nearest(const char *text, const char *const *names, size_t n)
         }
     }
     return nearest;
+}
+
+bool mb_cli_writable(const char *name) {
+    struct mb_outfile *file;
+    struct mb_err err;
+    struct stat info;
+    /* opening a pipe only to close it again would tell its reader that all is said */
+    if (stat(name, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return true;
+    if (mb_outfile_open(name, &file, &err) != MB_OK) {
+        mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
+        return false;
+    }
+    mb_outfile_discard(file);
+    return true;
 }
 
 bool mb_cli_color(FILE *stream) {

@@ -20,16 +20,19 @@ enum mb_exit {
     MB_EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
-/* COMMAND(name, arguments, what it does): mb_cmd_<name> in cmd_<name>.c takes argv from its own
+/* COMMAND(id, name, arguments, what it does): mb_cmd_<id> in cmd_<id>.c takes argv from its own
  * name on and returns the exit status. */
 #define MB_COMMANDS(COMMAND)                                                                       \
-    COMMAND(run, "[WORKLOAD | FILE.mind]...", "measure; without arguments the three workloads")    \
-    COMMAND(check, "FILE.mind...", "diagnostics only")                                             \
-    COMMAND(compile, "FILE.mind", "print what a stage of the compiler made")                       \
-    COMMAND(list, "[workloads|executors|kernels|devices]", "what there is")                        \
-    COMMAND(doctor, "", "what this machine has, lacks, and what would disturb a measurement")
+    COMMAND(run, "run", "[WORKLOAD | FILE.mind]...",                                               \
+            "measure; without arguments the three workloads")                                      \
+    COMMAND(check, "check", "FILE.mind...", "diagnostics only")                                    \
+    COMMAND(compile, "compile", "FILE.mind", "print what a stage of the compiler made")            \
+    COMMAND(bench_kernels, "bench-kernels", "", "each kernel of a device against its ceilings")    \
+    COMMAND(list, "list", "[workloads|executors|kernels|devices]", "what there is")                \
+    COMMAND(doctor, "doctor", "",                                                                  \
+            "what this machine has, lacks, and what would disturb a measurement")
 
-#define COMMAND(name, arguments, what) int mb_cmd_##name(int argc, char **argv);
+#define COMMAND(id, name, arguments, what) int mb_cmd_##id(int argc, char **argv);
 MB_COMMANDS(COMMAND)
 #undef COMMAND
 
@@ -52,6 +55,10 @@ bool mb_cli_number(const char *text, double low, double high, double *out);
 
 /* The nearest of `n` names to a misspelt one, or NULL. */
 const char *mb_cli_nearest(const char *text, const char *const *names, size_t n);
+
+/* Finds out before minutes are spent measuring that an output file (outfile.h) could not be
+ * written. False after an error on stderr. */
+bool mb_cli_writable(const char *name);
 
 /* Whether to colour what goes to `stream`: a terminal, and NO_COLOR is not set. */
 bool mb_cli_color(FILE *stream);

@@ -1,6 +1,7 @@
 /* mindbench run: compile, race, print the tables, write the results. */
 #include "cli.h"
 #include "clock.h"
+#include "device_option.h"
 #include "given.h"
 #include "interrupt.h"
 #include "nvtx.h"
@@ -66,8 +67,7 @@ enum { MAX_TARGETS = 256, MAX_EXECUTORS = 32, MAX_BATCHES = 64 };
 static const char default_json[] = "results/inference_results.json";
 
 struct options {
-    const char *device; /* "auto", "cpu", "cuda" */
-    int device_index;
+    struct mb_device_option device;
     const char *executors[MAX_EXECUTORS];
     size_t n_executors;
     bool all_executors;
@@ -109,20 +109,6 @@ static bool from_environment(const char *name, int64_t low, int64_t high, int64_
     mb_cli_error(MB_EXIT_USAGE, "run: environment %s=%s: not a number from %lld to %lld", name,
                  text, (long long)low, (long long)high);
     return false;
-}
-
-static bool parse_device(char *value, struct options *o) {
-    char *colon = strchr(value, ':');
-    int64_t index = 0;
-    if (colon) *colon = '\0';
-    o->device = value;
-    if (strcmp(value, "cuda") == 0 && (!colon || mb_cli_integer(colon + 1, 0, 1023, &index))) {
-        o->device_index = (int)index;
-        return true;
-    }
-    if (!colon && (strcmp(value, "cpu") == 0 || strcmp(value, "auto") == 0)) return true;
-    if (colon) *colon = ':';
-    return bad_value("device", value, "not a device; use auto, cpu, cuda or cuda:N");
 }
 
 static bool parse_executors(char *value, struct options *o) {
@@ -218,7 +204,7 @@ static const struct option long_options[] = {
 
 static bool take_option(int option, char *value, struct options *o) {
     switch (option) {
-    case 'd': return parse_device(value, o);
+    case 'd': return mb_device_option_parse(value, "run", &o->device);
     case 'q': o->quiet = true; return true;
     case OPT_NO_PROGRESS: o->progress = false; return true;
     case OPT_PROFILE: o->profile = true; return true;
@@ -268,7 +254,7 @@ static bool take_option(int option, char *value, struct options *o) {
 /* Returns an exit status, or -1 to go on. */
 static int parse(int argc, char **argv, struct options *o) {
     int option;
-    *o = (struct options){.device = "auto",
+    *o = (struct options){.device = {"auto", 0},
                           .samples = 100,
                           .warmup = 10,
                           .seed = 42,
@@ -318,31 +304,6 @@ static void print_warnings(const struct options *o, const struct plan *p) {
         fprintf(stderr, "Warn: %s is not measured: %s\n", e->name, err.text);
         missing = e->backend;
     }
-}
-
-/* CUDA where its plugin answers, else the CPU with one line saying why; asked for and not there is
- * an error. */
-static int choose_device(const struct options *o, struct plan *p) {
-    static char reason[600];
-    struct mb_err err;
-    const struct mb_executor_entry *cuda = mb_executor_find("mind", "cuda");
-    const struct mb_backend *backend;
-    struct mb_open_config config = p->open;
-    p->device = "cpu";
-    if (strcmp(o->device, "cpu") == 0) return -1;
-    config.executor = cuda->name;
-    config.device = cuda->device;
-    enum mb_status st = mb_executor_backend(cuda, &backend, &err);
-    if (st == MB_OK) st = backend->probe(&config, &err);
-    if (st == MB_OK) {
-        p->device = "cuda";
-        return -1;
-    }
-    if (strcmp(o->device, "cuda") == 0)
-        return mb_cli_error(MB_EXIT_USAGE, "run: --device cuda: %s", err.text);
-    snprintf(reason, sizeof reason, "running on the CPU, since there is no CUDA: %s", err.text);
-    p->device_reason = reason;
-    return -1;
 }
 
 static int choose_executors(const struct options *o, struct plan *p) {
@@ -402,23 +363,13 @@ static const char *json_name(const struct options *o) { return o->json ? o->json
 /* Finds out before minutes are spent measuring that a result could not be written. */
 static int check_writable(const struct options *o) {
     const char *names[] = {o->profile ? NULL : json_name(o), o->csv, o->md, o->trace};
-    struct mb_outfile *file;
-    struct mb_err err;
     if (!o->profile && !o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
         return mb_cli_error(MB_EXIT_USAGE,
                             "cannot make the folder results: %s; name another place "
                             "with --json FILE",
                             strerror(errno));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        /* opening a pipe only to close it again would tell its reader that all is said */
-        struct stat info;
-        if (!names[i] ||
-            (stat(names[i], &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
-            continue;
-        if (mb_outfile_open(names[i], &file, &err) != MB_OK)
-            return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
-        mb_outfile_discard(file);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && !mb_cli_writable(names[i])) return MB_EXIT_USAGE;
     return -1;
 }
 
@@ -637,12 +588,13 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     int status;
     if (mb_machine_read(NULL, &machine, &err) != MB_OK)
         return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
-    p->open.device_index = o->device_index;
     p->open.precision = MB_FP32; /* which every device can, so that it is the device that answers */
     if (!mb_isa_cap_from_environment(&p->open.isa_cap, &err))
         return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
     p->open.n_threads = o->threads ? (int)o->threads : mb_machine_default_threads(&machine);
-    if ((status = choose_device(o, p)) >= 0) return status;
+    if ((status = mb_device_option_choose(&o->device, "run", &p->open, &p->device_reason)) >= 0)
+        return status;
+    p->device = p->open.device;
     if (o->precision != MB_FP32 && strcmp(p->device, "cpu") == 0)
         return mb_cli_error(MB_EXIT_USAGE, "run: --precision tf32: not on a CPU; every executor "
                                            "there computes in fp32");

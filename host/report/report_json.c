@@ -1,5 +1,6 @@
 /* inference_results.json: the object that results/schema.json describes, key for key. */
 #include "report.h"
+#include "report_value.h"
 #include "report_view.h"
 
 #include <math.h>
@@ -28,9 +29,7 @@ static void append(json_t *array, json_t *value, bool *failed) {
     if (json_array_append_new(array, value)) *failed = true;
 }
 
-/* null where nothing finite was measured: JSON has no NaN. */
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-static json_t *us(double ns) { return number(ns / 1e3); }
+static json_t *us(double ns) { return mb_json_number(ns / 1e3); }
 static json_t *count(int64_t value) { return value < 0 ? json_null() : json_integer(value); }
 static json_t *yes_no(int value) { return value < 0 ? json_null() : json_boolean(value); }
 
@@ -98,9 +97,9 @@ static json_t *system_info(const struct mb_result *result, const struct mb_machi
     put(o, "l3_bytes", count(m->l3_bytes));
     put(o, "memory_bytes", count(m->memory_bytes));
     put(o, "memory_free_bytes", count(m->memory_free_bytes));
-    put(o, "cpu_quota_cores", number(m->cpu_quota));
-    put(o, "load_1min", number(m->load_1min));
-    put(o, "load_5min", number(m->load_5min));
+    put(o, "cpu_quota_cores", mb_json_number(m->cpu_quota));
+    put(o, "load_1min", mb_json_number(m->load_1min));
+    put(o, "load_5min", mb_json_number(m->load_5min));
     put(o, "governor", text_or_null(m->governor));
     put(o, "turbo", yes_no(m->turbo));
     put(o, "virtualized", yes_no(m->virtualized));
@@ -131,7 +130,8 @@ static json_t *side(const struct mb_benchmark_result *b, const char *name, bool 
     put(o, "latency_stdev_us", measured ? us(s->stdev) : json_null());
     put(o, "latency_min_us", measured ? us(s->min) : json_null());
     put(o, "latency_max_us", measured ? us(s->max) : json_null());
-    put(o, "throughput_samples_per_sec", measured ? number(mb_view_throughput(b, e)) : json_null());
+    put(o, "throughput_samples_per_sec",
+        measured ? mb_json_number(mb_view_throughput(b, e)) : json_null());
     put(o, "batch_size", json_integer(b->batch));
     return o.json;
 }
@@ -175,10 +175,10 @@ static json_t *gpu_states(const struct mb_executor_result *e, bool *failed) {
     for (size_t i = 0; i < e->n_gpu_states; i++) {
         const struct mb_nvml_state *s = &e->gpu_states[i];
         struct object o = object_new(failed);
-        put(o, "sm_mhz", number(s->sm_mhz));
-        put(o, "memory_mhz", number(s->memory_mhz));
-        put(o, "power_w", number(s->power_w));
-        put(o, "temperature_c", number(s->temperature_c));
+        put(o, "sm_mhz", mb_json_number(s->sm_mhz));
+        put(o, "memory_mhz", mb_json_number(s->memory_mhz));
+        put(o, "power_w", mb_json_number(s->power_w));
+        put(o, "temperature_c", mb_json_number(s->temperature_c));
         put(o, "clocks_event_reasons", count(s->reasons));
         append(array, o.json, failed);
     }
@@ -219,12 +219,12 @@ static json_t *executor(const struct mb_benchmark_result *b, const struct mb_exe
         !measured || e->valid ? json_null()
                               : string(e->invalid_reason ? e->invalid_reason : "unknown"));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        put(o, numbers[i].key, measured ? number(numbers[i].value) : json_null());
+        put(o, numbers[i].key, measured ? mb_json_number(numbers[i].value) : json_null());
     put(o, "device_time_p50_us",
         measured ? us(mb_view_device_time(b, r)->summary_ns.p50) : json_null());
     put(o, "device_time", device_times(e, failed));
     put(o, "throttled", text_or_null(r->throttled));
-    put(o, "energy_per_run_mj", measured ? number(r->energy_per_run_mj) : json_null());
+    put(o, "energy_per_run_mj", measured ? mb_json_number(r->energy_per_run_mj) : json_null());
     put(o, "energy_reason", text_or_null(e->energy_reason));
     put(o, "gpu_states", gpu_states(r, failed));
     put(o, "roofline_share", json_null());
@@ -250,12 +250,12 @@ static json_t *comparison(const struct mb_comparison *c, bool *failed) {
     struct object o = object_new(failed);
     put(o, "a", string(c->a));
     put(o, "b", string(c->b));
-    put(o, "speedup", ratio ? number(c->speedup.value) : json_null());
-    put(o, "ci_low", ratio ? number(c->speedup.low) : json_null());
-    put(o, "ci_high", ratio ? number(c->speedup.high) : json_null());
-    put(o, "throughput_ratio", ratio ? number(c->throughput_ratio.value) : json_null());
-    put(o, "throughput_ci_low", ratio ? number(c->throughput_ratio.low) : json_null());
-    put(o, "throughput_ci_high", ratio ? number(c->throughput_ratio.high) : json_null());
+    put(o, "speedup", ratio ? mb_json_number(c->speedup.value) : json_null());
+    put(o, "ci_low", ratio ? mb_json_number(c->speedup.low) : json_null());
+    put(o, "ci_high", ratio ? mb_json_number(c->speedup.high) : json_null());
+    put(o, "throughput_ratio", ratio ? mb_json_number(c->throughput_ratio.value) : json_null());
+    put(o, "throughput_ci_low", ratio ? mb_json_number(c->throughput_ratio.low) : json_null());
+    put(o, "throughput_ci_high", ratio ? mb_json_number(c->throughput_ratio.high) : json_null());
     put(o, "verdict", ratio ? string(mb_verdict_name(c->verdict)) : json_null());
     put(o, "withheld_reason", ratio ? json_null() : string(c->reason ? c->reason : "no ratio"));
     return o.json;
@@ -282,15 +282,15 @@ static json_t *benchmark(const struct mb_benchmark_result *b, bool *failed) {
     put(o, "data_transfers", json_boolean(b->transfers));
     put(o, "gpu_reason", text_or_null(b->gpu_reason));
     put(o, "gpu_other_processes", count(b->n_other_processes));
-    put(o, "flops", number(b->flops));
-    put(o, "bytes", number(b->bytes));
+    put(o, "flops", mb_json_number(b->flops));
+    put(o, "bytes", mb_json_number(b->bytes));
     put(o, "params", text_or_null(b->params_text));
     put(o, "pytorch", side(b, MB_REPORT_PYTORCH, failed));
     put(o, "mind", side(b, MB_REPORT_MIND, failed));
     put(o, "latency_speedup",
-        mb_view_has_ratio(eager) ? number(eager->speedup.value) : json_null());
+        mb_view_has_ratio(eager) ? mb_json_number(eager->speedup.value) : json_null());
     put(o, "throughput_advantage",
-        mb_view_has_ratio(eager) ? number(eager->throughput_ratio.value) : json_null());
+        mb_view_has_ratio(eager) ? mb_json_number(eager->throughput_ratio.value) : json_null());
     put(o, "fastest_pytorch", fastest ? string(fastest->b) : json_null());
     for (size_t i = 0; i < b->n_executors; i++)
         put_named(executors, b->executors[i].name, executor(b, &b->executors[i], failed));
@@ -346,8 +346,8 @@ enum mb_status mb_report_json(const struct mb_result *result, const struct mb_ma
     put(o, "device_reason", text_or_null(result->device_reason));
     put(o, "threads", json_integer(result->n_threads));
     put(o, "precision", string(mb_precision_name(result->precision)));
-    put(tolerance, "rel_l2", number(result->tolerance_rel_l2));
-    put(tolerance, "max_rel", number(result->tolerance_max_rel));
+    put(tolerance, "rel_l2", mb_json_number(result->tolerance_rel_l2));
+    put(tolerance, "max_rel", mb_json_number(result->tolerance_max_rel));
     put(o, "tolerance", tolerance.json);
     put(o, "result_validity", string(result->valid ? "VALID" : "INVALID"));
     put(o, "result_invalid_reason",

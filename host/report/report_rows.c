@@ -1,31 +1,12 @@
 /* One row per workload and executor: CSV for programs, Markdown for people. */
 #include "report.h"
+#include "report_value.h"
 #include "report_view.h"
 
 #include <math.h>
 #include <string.h>
 
 /* ---- CSV ---- */
-
-static void csv_text(FILE *out, const char *text) {
-    if (!text) return;
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    putc('"', out);
-    for (; *text; text++) {
-        if (*text == '"') putc('"', out);
-        putc(*text, out);
-    }
-    putc('"', out);
-}
-
-/* Fifteen digits: what the JSON holds. Nothing where there is no number. */
-static void csv_number(FILE *out, bool have, double value) {
-    putc(',', out);
-    if (have && isfinite(value)) fprintf(out, "%.15g", value);
-}
 
 bool mb_report_csv(const struct mb_result *result, FILE *out) {
     fputs("benchmark,executor,device,status,validity,reason,batch,samples,latency_p50_us,"
@@ -44,30 +25,30 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             const struct mb_interval speedup = ratio ? c->speedup : (struct mb_interval){0, 0, 0};
             const double us[] = {s->p50,  s->ci_low, s->ci_high, s->p95, s->p99,
                                  s->mean, s->stdev,  s->min,     s->max};
-            csv_text(out, b->name);
+            mb_csv_text(out, b->name);
             fprintf(out, ",%s,%s,%s,%s,", e->name, e->device, mb_view_status(e),
                     !measured  ? ""
                     : e->valid ? "VALID"
                                : "INVALID");
-            csv_text(out, !measured ? e->reason : e->valid ? "" : e->invalid_reason);
+            mb_csv_text(out, !measured ? e->reason : e->valid ? "" : e->invalid_reason);
             fprintf(out, ",%lld,%zu", (long long)b->batch, measured ? e->n_samples : 0);
             for (size_t k = 0; k < sizeof us / sizeof *us; k++)
-                csv_number(out, measured, us[k] / 1e3);
-            csv_number(out, measured, mb_view_throughput(b, e));
-            csv_number(out, measured, e->rel_l2_error);
-            csv_number(out, measured, e->max_abs_error);
-            csv_number(out, measured, e->max_rel_error);
-            csv_number(out, ratio, speedup.value);
-            csv_number(out, ratio, speedup.low);
-            csv_number(out, ratio, speedup.high);
+                mb_csv_number(out, measured, us[k] / 1e3);
+            mb_csv_number(out, measured, mb_view_throughput(b, e));
+            mb_csv_number(out, measured, e->rel_l2_error);
+            mb_csv_number(out, measured, e->max_abs_error);
+            mb_csv_number(out, measured, e->max_rel_error);
+            mb_csv_number(out, ratio, speedup.value);
+            mb_csv_number(out, ratio, speedup.low);
+            mb_csv_number(out, ratio, speedup.high);
             fprintf(out, ",%s,", ratio ? mb_verdict_name(c->verdict) : "");
-            csv_text(out, measured ? e->info.math_mode : "");
+            mb_csv_text(out, measured ? e->info.math_mode : "");
             putc(',', out);
-            csv_text(out, measured ? e->info.library : "");
+            mb_csv_text(out, measured ? e->info.library : "");
             fprintf(out, ",%s,%s", b->cold ? "cold" : "warm", b->transfers ? "true" : "false");
-            csv_number(out, measured, mb_view_device_time(b, e)->summary_ns.p50 / 1e3);
+            mb_csv_number(out, measured, mb_view_device_time(b, e)->summary_ns.p50 / 1e3);
             putc(',', out);
-            csv_text(out, e->throttled);
+            mb_csv_text(out, e->throttled);
             putc('\n', out);
         }
     }

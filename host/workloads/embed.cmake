@@ -1,4 +1,4 @@
-# cmake -DOUT=file -P embed.cmake a.mind b.mind ...: one C array for each file.
+# cmake -DOUT=file -P embed.cmake FILE...: one C array, text_NAME, for each file.
 set(text "")
 set(i 4)
 while(i LESS CMAKE_ARGC)

@@ -13,7 +13,13 @@
  *   coldgate   the same, with evicted caches only
  *   noevict    caches cannot be evicted
  *   drag       a copy takes 3 ms, an eviction 20 ms, and the run after it 3 ms more
- * Anything else: behaves. For one executor alone: mind:hang.
+ *   noplan     plan fails, since the device has no memory
+ *   noceilings it does not measure what the device can do at best
+ * Anything else: behaves. For one executor alone: mind:hang, or one kernel: fake_matmul:wrong.
+ *
+ * It has the kernels fake_matmul, fake_conv2d and fake_quarter, a convolution with a quarter of the
+ * multiplications, which supports 3x3 filters only. The device reads FAKE_SMALL_GBPS up to 1 MiB
+ * and FAKE_LARGE_GBPS from 64 MiB on, and has FAKE_GFLOPS.
  *
  * On the device "cuda" it has a clock of its own, which only runs move: by FAKE_RUN_NS, and by
  * FAKE_COLD_NS more after an eviction. */
@@ -44,8 +50,10 @@ struct mb_ctx {
 };
 
 enum { FAKE_RUN_NS = 4000, FAKE_COLD_NS = 9000 };
+enum { FAKE_SMALL_GBPS = 4000, FAKE_LARGE_GBPS = 1000, FAKE_GFLOPS = 50000 };
 
-static char own_executor[32]; /* of this process, once open */
+static char own_executor[32]; /* of this process, once open; or the one kernel that it may use */
+static char own_kernel[32];
 
 static bool mode_is(const char *name) {
     const char *mode = getenv("MB_FAKE"), *colon = mode ? strchr(mode, ':') : NULL;
@@ -64,8 +72,23 @@ static enum mb_status check_device(const struct mb_ctx *ctx, struct mb_err *err)
                    "encountered");
 }
 
+static const struct mb_kernel_row kernels[] = {{"fake_matmul", MB_OP_MATMUL, 1},
+                                               {"fake_conv2d", MB_OP_CONV2D, 1},
+                                               {"fake_quarter", MB_OP_CONV2D, 0.25}};
+enum { N_KERNELS = sizeof kernels / sizeof *kernels };
+
+static bool fake_kernel_row(size_t i, struct mb_kernel_row *out) {
+    if (i >= N_KERNELS) return false;
+    *out = kernels[i];
+    return true;
+}
+
 static enum mb_status fake_probe(const struct mb_open_config *config, struct mb_err *err) {
-    (void)config;
+    bool is_kernel = !config->kernel;
+    for (size_t i = 0; i < N_KERNELS; i++)
+        is_kernel |= config->kernel && strcmp(config->kernel, kernels[i].name) == 0;
+    if (!is_kernel)
+        return mb_fail(err, MB_E_INVALID, "fake: no kernel is called %s", config->kernel);
     return mode_is("refuse") ? mb_fail(err, MB_E_UNSUPPORTED, "refused for a test") : MB_OK;
 }
 
@@ -74,7 +97,9 @@ static enum mb_status fake_open(const struct mb_open_config *config, struct mb_c
     const bool jit = strcmp(config->executor, "torch-jit") == 0;
     *out = calloc(1, sizeof **out);
     if (!*out) return mb_fail(err, MB_E_NOMEM, "no memory");
-    snprintf(own_executor, sizeof own_executor, "%s", config->executor);
+    snprintf(own_kernel, sizeof own_kernel, "%s", config->kernel ? config->kernel : "");
+    snprintf(own_executor, sizeof own_executor, "%s",
+             config->kernel ? config->kernel : config->executor);
     (*out)->on_gpu = strcmp(config->device, "cuda") == 0;
     (*out)->tf32 = mode_is("tf32") || (mode_is("tf32-jit") && jit);
     (*out)->slow = mode_is("tf32-jit") && !jit;
@@ -130,8 +155,16 @@ static size_t count_of(const struct mb_type *type) {
     return n;
 }
 
+static bool has_3x3_filters(const struct mb_program *program) {
+    const int64_t *extents = program->params[1].type.shape.dim;
+    return extents[2] == 3 && extents[3] == 3;
+}
+
 static enum mb_status fake_plan(struct mb_ctx *ctx, const struct mb_program *program,
                                 struct mb_err *err) {
+    if (mode_is("noplan")) return mb_fail(err, MB_E_NOMEM, "fake: no memory for a plan");
+    if (strcmp(own_kernel, "fake_quarter") == 0 && !has_3x3_filters(program))
+        return mb_fail(err, MB_E_UNSUPPORTED, "fake: %s: 3x3 filters only", own_kernel);
     ctx->program = program;
     ctx->params = calloc(program->n_params + 1, sizeof *ctx->params);
     ctx->results = calloc(program->n_outputs + 1, sizeof *ctx->results);
@@ -227,6 +260,19 @@ out:
     return st;
 }
 
+static enum mb_status fake_ceilings(struct mb_ctx *ctx, struct mb_ceilings *out,
+                                    struct mb_err *err) {
+    (void)ctx, (void)err;
+    *out = (struct mb_ceilings){
+        .read = {{1 << 20, FAKE_SMALL_GBPS}, {64 << 20, FAKE_LARGE_GBPS}},
+        .n_read = 2,
+        .fma_gflops = FAKE_GFLOPS,
+        .launch_ns = 1700,
+        .graph_node_ns = 900,
+    };
+    return MB_OK;
+}
+
 static enum mb_status fake_info(const struct mb_ctx *ctx, struct mb_exec_info *out,
                                 struct mb_err *err) {
     (void)err;
@@ -258,12 +304,15 @@ static struct mb_backend fake = {
     .sync = fake_sync,
     .evict = fake_evict,
     .device_time = fake_device_time,
+    .ceilings = fake_ceilings,
     .info = fake_info,
     .plan_text = fake_plan_text,
+    .kernel_row = fake_kernel_row,
 };
 
 const struct mb_backend *mb_backend_get(void);
 const struct mb_backend *mb_backend_get(void) {
     if (mode_is("noevict")) fake.evict = NULL;
+    if (mode_is("noceilings")) fake.ceilings = NULL;
     return &fake;
 }

@@ -64,7 +64,7 @@ mindbench)
     doctor) echo healthy ;;
     bench-kernels)
         is no-bench-kernels && exit 4
-        echo "read 4000 GB/s" ;;
+        printf '%s\n' "read 4000 GB/s" "share: of the roofline" "f32_gemm (1, 2) x 3" "1 rows: 1 kernels" ;;
     run)
         [[ $* == *odd_* ]] && is wrong-output && { echo "wrong output"; exit 3; }
         [[ $* == *--timeout* ]] && is slow && sleep 60
@@ -143,6 +143,8 @@ def test_all_is_well(gpu):
     assert gzip.decompress((gpu.out / "trace.json.gz").read_bytes()) == b'{"traceEvents":[]}\n'
     for said in ("read 4000 GB/s", "the tables", "Warn: a warning"):
         assert said in gpu.summary
+    assert "f32_gemm (1, 2) x 3" in (gpu.out / "measured.log").read_text()
+    assert "f32_gemm (1, 2) x 3" not in gpu.summary and "1 rows: 1 kernels" in gpu.summary
     assert "Metric Name" in (gpu.out / "measured.log").read_text()
     assert "Metric Name" not in gpu.summary
 
@@ -155,6 +157,7 @@ def test_what_is_called(gpu):
     (raced,) = gpu.called("mindbench run", "--timeout")
     assert "-d cuda --executors mind,mind-kernels,mind-vendor,torch-eager,torch-jit,torch-graph " in raced
     assert "this build has no executor torch-defaults" in (gpu.out / "measured.log").read_text()
+    assert [line for line in gpu.called("bench-kernels") if line.endswith("bench-kernels -d cuda")]
     (odd,) = gpu.called("mindbench run", "odd_matmuls.mind")
     assert "odd_convolutions.mind" in odd and "odd_elements.mind" in odd
     assert [line.split()[2] for line in gpu.called("compute-sanitizer")] == [
@@ -169,6 +172,7 @@ def test_without_a_gpu(tmp_path):
     assert became["counters"] == became["sanitizer"] == "SKIP no GPU"
     assert not walk.called("MB_CUDA")
     assert walk.called("mindbench run -d cpu --executors mind,torch-eager ")
+    assert walk.called("mindbench bench-kernels -d cpu --shapes MNIST")
 
 
 def test_no_gpu_answers(gpu):

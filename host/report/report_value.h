@@ -1,0 +1,17 @@
+/* Single values of CSV and JSON: what was not measured is an empty field or null. */
+#ifndef MB_REPORT_VALUE_H
+#define MB_REPORT_VALUE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Quoted by RFC 4180 where it must be; NULL is empty. */
+void mb_csv_text(FILE *out, const char *text);
+
+/* A comma and fifteen digits, what the JSON holds; the comma alone without a finite number. */
+void mb_csv_number(FILE *out, bool have, double value);
+
+json_t *mb_json_number(double value);
+
+#endif
