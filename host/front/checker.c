@@ -500,9 +500,9 @@ static struct mb_value call_builtin(struct mb_check *c, const struct mb_ast_expr
     return mb_builtin_lower(c, &call);
 }
 
-/* Binds the symbols of one parameter's dimensions to the extents of the argument. */
-static bool bind_symbols(struct mb_check *c, const struct mb_ast_type *t,
-                         const struct mb_type *actual, struct mb_ast_span at) {
+/* Binds the symbols of one tensor's dimensions to the extents of the argument. */
+static bool bind_tensor_symbols(struct mb_check *c, const struct mb_ast_type *t,
+                                const struct mb_type *actual, struct mb_ast_span at) {
     int32_t i = 0;
     if (t->kind != MB_TYPE_TENSOR || (int32_t)t->n_dims != actual->shape.rank) return true;
     for (const struct mb_ast_dim *d = t->dims; d; d = d->next, i++) {
@@ -521,6 +521,25 @@ static bool bind_symbols(struct mb_check *c, const struct mb_ast_type *t,
             return false;
         }
     }
+    return true;
+}
+
+/* The same for each tensor of an argument. */
+static bool bind_symbols(struct mb_check *c, const struct mb_ast_type *t, struct mb_value v,
+                         struct mb_ast_span at) {
+    struct mb_part parts[MB_MAX_TUPLE];
+    const struct mb_ast_item *item;
+    if (!(t = mb_resolve_alias(c, t))) return false;
+    if (v.kind == MB_VALUE_TENSOR) {
+        struct mb_type actual = c->nodes[v.u.node].type;
+        return bind_tensor_symbols(c, t, &actual, at);
+    }
+    if (v.kind != MB_VALUE_TUPLE && v.kind != MB_VALUE_STRUCT) return true;
+    /* what does not fit is reported where the argument is brought to its type */
+    if (mb_type_parts(c, t, parts, &item) != v.u.tuple->n || v.u.tuple->type != item) return true;
+    if (!mb_check_spend(c, v.u.tuple->n, at)) return false;
+    for (uint32_t i = 0; i < v.u.tuple->n; i++)
+        if (!bind_symbols(c, parts[i].type, v.u.tuple->item[i], at)) return false;
     return true;
 }
 
@@ -622,14 +641,8 @@ static struct mb_value call_fn(struct mb_check *c, const struct mb_ast_expr *e,
     struct mb_frame *caller = c->frame;
     c->frame = &frame;
     i = 0;
-    for (const struct mb_ast_param *q = fn->params; q && sound; q = q->next, i++) {
-        const struct mb_ast_type *t = mb_resolve_alias(c, q->type);
-        sound = t != NULL;
-        if (sound && values[i].kind == MB_VALUE_TENSOR) {
-            struct mb_type actual = c->nodes[values[i].u.node].type;
-            sound = bind_symbols(c, t, &actual, args[i]->at);
-        }
-    }
+    for (const struct mb_ast_param *q = fn->params; q && sound; q = q->next, i++)
+        sound = bind_symbols(c, q->type, values[i], args[i]->at);
     i = 0;
     for (const struct mb_ast_param *q = fn->params; q && sound; q = q->next, i++) {
         values[i] = mb_conform(c, values[i], q->type, MB_FOR_ARGUMENT, args[i]->at);

@@ -212,7 +212,10 @@ struct mb_value mb_no_operator(struct mb_check *c, uint8_t op, struct mb_value v
 
 /* ---- types.c ---- */
 
-enum { MB_MAX_TUPLE = 64 /* elements of a tuple and fields of a struct */ };
+enum {
+    MB_MAX_TUPLE = 64,      /* elements of a tuple and fields of a struct */
+    MB_MAX_TUPLE_DEPTH = 8, /* of both within each other */
+};
 
 /* What a dimension's name stands for. */
 enum mb_extent_kind {
@@ -228,6 +231,19 @@ enum mb_purpose { MB_FOR_LET, MB_FOR_ARGUMENT, MB_FOR_RESULT };
 
 /* The type behind aliases; NULL when they go round in a circle, which is reported. */
 const struct mb_ast_type *mb_resolve_alias(struct mb_check *c, const struct mb_ast_type *t);
+
+/* A tuple's or struct's element. */
+struct mb_part {
+    const struct mb_ast_type *type;
+    uint32_t name; /* of the field, or MB_NO_NAME */
+    struct mb_ast_span at;
+};
+
+/* What a type that is no alias is made of, in the declared order, and how many that are; the struct
+ * goes to `item`, NULL for a tuple. MB_NO_INDEX: it is neither. More than MB_MAX_TUPLE are counted
+ * and not written. */
+uint32_t mb_type_parts(const struct mb_check *c, const struct mb_ast_type *t,
+                       struct mb_part parts[], const struct mb_ast_item **item);
 
 /* The extent of a dimension that is a name; `out` is written for KNOWN and SYMBOL. */
 enum mb_extent_kind mb_named_extent(struct mb_check *c, const struct mb_ast_dim *d, int64_t *out);

@@ -43,61 +43,140 @@ static uint32_t leading_name(const struct mb_ast_type *t) {
     return t->kind == MB_TYPE_TENSOR && t->dims ? t->dims->name : MB_NO_NAME;
 }
 
-/* The entry's parameters become the program's. */
-static bool bind_entry_params(struct mb_check *c, const struct mb_ast_item *fn) {
-    uint32_t batch = MB_NO_NAME;
-    bool sound = true;
-    c->n_params = 0;
-    c->params = mb_arena_calloc(c->arena, fn->n_params, sizeof *c->params);
-    if (!c->params) {
-        c->failed = c->stop = true;
-        return false;
-    }
-    for (const struct mb_ast_param *q = fn->params; q; q = q->next) {
-        const struct mb_ast_type *t = mb_resolve_alias(c, q->type);
-        if (!t) return false;
-        if (t->kind != MB_TYPE_TENSOR) continue;
+/* Makes symbols of the free dimensions of a parameter's tensors, and counts these. False when
+ * reported. */
+static bool scan_param(struct mb_check *c, const struct mb_ast_type *t, struct mb_ast_span at,
+                       unsigned depth, uint32_t *n_tensors) {
+    struct mb_part parts[MB_MAX_TUPLE];
+    const struct mb_ast_item *item;
+    if (!mb_check_spend(c, 1, at) || !(t = mb_resolve_alias(c, t))) return false;
+    const uint32_t n = mb_type_parts(c, t, parts, &item);
+    if (n == MB_NO_INDEX) {
         for (const struct mb_ast_dim *d = t->dims; d; d = d->next) {
             int64_t extent;
             if (d->name != MB_NO_NAME && mb_named_extent(c, d, &extent) == MB_EXTENT_FREE)
                 bind_entry_symbol(c, d);
         }
+        ++*n_tensors;
+        return true;
+    }
+    if (n > MB_MAX_TUPLE || depth == MB_MAX_TUPLE_DEPTH) {
+        mb_check_outside(c, at, "E2001",
+                         n > MB_MAX_TUPLE
+                             ? "a parameter of more than %d parts is outside the inference subset"
+                             : "tuples and structs of a parameter nest more than %d deep",
+                         n > MB_MAX_TUPLE ? (int)MB_MAX_TUPLE : (int)MB_MAX_TUPLE_DEPTH);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; item && k < i; k++)
+            if (parts[k].name == parts[i].name) {
+                mb_check_error(c, parts[i].at, "E2001", NULL, "field `%.*s` is declared twice",
+                               MB_NAME_TEXT(c, parts[i].name));
+                return false;
+            }
+        if (!scan_param(c, parts[i].type, item ? parts[i].at : at, depth + 1, n_tensors))
+            return false;
+    }
+    return true;
+}
+
+/* "params.fc1" or "pair.0"; NULL when that cannot be had. */
+static const char *part_name(struct mb_check *c, const char *whole, const struct mb_part *part,
+                             uint32_t index) {
+    char digits[16];
+    const char *text = digits;
+    const size_t whole_len = strlen(whole);
+    size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRIu32, index);
+    if (part->name != MB_NO_NAME) {
+        text = c->names->list[part->name].text;
+        len = c->names->list[part->name].len;
+    }
+    /* long names of many parts count, so that memory stays linear in the source */
+    if (!mb_check_spend(c, (whole_len + len) / 16 + 1, part->at)) return NULL;
+    char *name = mb_arena_calloc(c->arena, whole_len + len + 2, 1);
+    if (!name) {
+        c->failed = c->stop = true;
+        return NULL;
+    }
+    memcpy(name, whole, whole_len);
+    name[whole_len] = '.';
+    memcpy(name + whole_len + 1, text, len);
+    return name;
+}
+
+/* A parameter's value: each of its tensors is one of the program's parameters, whose leading
+ * dimension's name goes to `leading`. */
+static struct mb_value make_param(struct mb_check *c, const struct mb_ast_type *t, const char *name,
+                                  struct mb_ast_span at, uint32_t *leading) {
+    struct mb_part parts[MB_MAX_TUPLE];
+    const struct mb_ast_item *item;
+    struct mb_type type;
+    const struct mb_ast_dim *free_dim;
+    if (!name || !(t = mb_resolve_alias(c, t))) return mb_bad();
+    const uint32_t n = mb_type_parts(c, t, parts, &item);
+    if (n == MB_NO_INDEX) {
+        if (t->kind == MB_TYPE_OTHER || (t->kind == MB_TYPE_NAME && mb_check_item(c, t->name)))
+            return mb_check_outside(c, at, "E2001",
+                                    "a parameter of this type is outside the inference subset");
+        if (!mb_tensor_type(c, t, false, &type, &free_dim)) return mb_bad();
+        union mb_attr attr = {.param = {c->n_params}};
+        struct mb_value v = mb_emit(c, MB_OP_PARAM, NULL, &attr, &type, at);
+        leading[c->n_params] = leading_name(t);
+        c->params[c->n_params++] =
+            (struct mb_param){.name = name, .type = type, .role = MB_WEIGHT, .node = v.u.node};
+        return v;
+    }
+    if (n == 0 && !item) return (struct mb_value){.kind = MB_VALUE_NONE};
+    struct mb_tuple *tuple = mb_tuple_new(c, n);
+    bool sound = tuple != NULL;
+    if (tuple) tuple->type = item;
+    for (uint32_t i = 0; i < n && tuple && !c->stop; i++) {
+        struct mb_value v = make_param(c, parts[i].type, part_name(c, name, &parts[i], i),
+                                       item ? parts[i].at : at, leading);
+        sound &= v.kind != MB_VALUE_BAD && mb_tuple_put(c, tuple, i, v, at);
+    }
+    if (!sound || c->stop) return mb_bad();
+    return (struct mb_value){.kind = item ? MB_VALUE_STRUCT : MB_VALUE_TUPLE, .u.tuple = tuple};
+}
+
+/* The rule of program.h; `first` is the input that decides. */
+static void give_roles(struct mb_check *c, const uint32_t *leading, uint32_t first) {
+    for (uint32_t i = 0; i < c->n_params; i++)
+        if (i == first || (leading[first] != MB_NO_NAME && leading[i] == leading[first]))
+            c->params[i].role = MB_INPUT;
+}
+
+/* The entry's parameters become the program's. */
+static bool bind_entry_params(struct mb_check *c, const struct mb_ast_item *fn) {
+    uint32_t n_tensors = 0, first = MB_NO_INDEX;
+    bool sound = true;
+    c->n_params = 0;
+    for (const struct mb_ast_param *q = fn->params; q; q = q->next)
+        if (!scan_param(c, q->type, q->at, 0, &n_tensors)) return false;
+    c->params = mb_arena_calloc(c->arena, n_tensors, sizeof *c->params);
+    uint32_t *leading = mb_arena_calloc(c->arena, n_tensors, sizeof *leading);
+    if (!c->params || !leading) {
+        c->failed = c->stop = true;
+        return false;
     }
     uint32_t first_param = c->n_locals;
     for (const struct mb_ast_param *q = fn->params; q && !c->stop; q = q->next) {
-        const struct mb_ast_type *t = mb_resolve_alias(c, q->type);
-        struct mb_type type;
-        const struct mb_ast_dim *free_dim;
-        struct mb_value v = mb_bad();
-        struct mb_param *p = &c->params[c->n_params];
-        bool struct_like = t->kind == MB_TYPE_TUPLE || t->kind == MB_TYPE_OTHER ||
-                           (t->kind == MB_TYPE_NAME && mb_check_item(c, t->name));
-        if (c->n_params == 0) batch = leading_name(t);
-        if (struct_like) {
-            mb_check_outside(c, q->at, "E2001",
-                             "a parameter of this type is outside the inference subset");
-        } else if (mb_tensor_type(c, t, false, &type, &free_dim)) {
-            const struct mb_name *n = &c->names->list[q->name];
-            union mb_attr attr = {.param = {c->n_params}};
-            v = mb_emit(c, MB_OP_PARAM, NULL, &attr, &type, q->at);
-            p->name = mb_arena_strndup(c->arena, n->text, n->len);
-            p->type = type;
-            p->node = v.u.node;
-            p->role = c->n_params == 0 || (batch != MB_NO_NAME && leading_name(t) == batch)
-                          ? MB_INPUT
-                          : MB_WEIGHT;
-            if (!p->name) c->failed = c->stop = true;
-        }
-        uint32_t same = c->names->list[q->name].binding;
+        const struct mb_name *n = &c->names->list[q->name];
+        const char *name = mb_arena_strndup(c->arena, n->text, n->len);
+        if (!name) c->failed = c->stop = true;
+        struct mb_value v = make_param(c, q->type, name, q->at, leading);
+        if (first == MB_NO_INDEX && v.kind == MB_VALUE_TENSOR) first = c->n_params - 1;
+        uint32_t same = n->binding;
         if (same != MB_NO_INDEX && same >= first_param) {
             mb_check_error(c, q->at, "E2001", NULL, "parameter `%.*s` is declared twice",
                            MB_NAME_TEXT(c, q->name));
             sound = false;
         }
-        sound &= v.kind == MB_VALUE_TENSOR;
-        c->n_params++;
+        sound &= v.kind != MB_VALUE_BAD;
         mb_check_bind(c, q->name, v, false);
     }
+    if (c->n_params) give_roles(c, leading, first == MB_NO_INDEX ? 0 : first);
     return sound && !c->stop;
 }
 
@@ -130,14 +209,11 @@ static void check_bindings(struct mb_check *c, const struct mb_ast_item *fn) {
 
 /* The program's outputs are the result's tensors, in order. False when reported. */
 static bool collect_outputs(struct mb_check *c, struct mb_value v, struct mb_ast_span at) {
-    if (v.kind == MB_VALUE_TUPLE) {
+    if (!mb_check_spend(c, 1, at)) return false;
+    if (v.kind == MB_VALUE_TUPLE || v.kind == MB_VALUE_STRUCT) {
         for (uint32_t i = 0; i < v.u.tuple->n; i++)
             if (!collect_outputs(c, v.u.tuple->item[i], at)) return false;
         return true;
-    }
-    if (v.kind == MB_VALUE_STRUCT) {
-        mb_check_outside(c, at, "E2001", "a struct as the program's result is outside the subset");
-        return false;
     }
     uint32_t node;
     if (c->n_outputs == MAX_OUTPUTS) {

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { MAX_TUPLE_DEPTH = 8 };
 #define MAX_EXTENT ((int64_t)1 << 40)
 
 const struct mb_ast_type *mb_resolve_alias(struct mb_check *c, const struct mb_ast_type *t) {
@@ -19,6 +18,25 @@ const struct mb_ast_type *mb_resolve_alias(struct mb_check *c, const struct mb_a
         t = item->type;
     }
     return t;
+}
+
+uint32_t mb_type_parts(const struct mb_check *c, const struct mb_ast_type *t,
+                       struct mb_part parts[], const struct mb_ast_item **item) {
+    enum mb_dtype dtype;
+    uint32_t n = 0;
+    *item = NULL;
+    if (t->kind == MB_TYPE_TUPLE) {
+        for (const struct mb_ast_type *i = t->items; i; i = i->next, n++)
+            if (n < MB_MAX_TUPLE) parts[n] = (struct mb_part){i, MB_NO_NAME, i->at};
+        return n;
+    }
+    if (t->kind != MB_TYPE_NAME || mb_check_dtype(c, t->name, &dtype)) return MB_NO_INDEX;
+    const struct mb_ast_item *named = mb_check_item(c, t->name);
+    if (!named || named->kind != MB_ITEM_STRUCT) return MB_NO_INDEX;
+    *item = named;
+    for (const struct mb_ast_param *f = named->params; f; f = f->next, n++)
+        if (n < MB_MAX_TUPLE) parts[n] = (struct mb_part){f->type, f->name, f->at};
+    return n;
 }
 
 enum mb_extent_kind mb_named_extent(struct mb_check *c, const struct mb_ast_dim *d, int64_t *out) {
@@ -164,8 +182,8 @@ bool mb_tuple_put(struct mb_check *c, struct mb_tuple *t, uint32_t i, struct mb_
     t->item[i] = v;
     if (v.kind != MB_VALUE_TUPLE && v.kind != MB_VALUE_STRUCT) return true;
     if (t->depth <= v.u.tuple->depth) t->depth = v.u.tuple->depth + 1;
-    if (t->depth <= MAX_TUPLE_DEPTH) return true;
-    mb_check_error(c, at, "E2620", NULL, "tuples nest more than %d deep", MAX_TUPLE_DEPTH);
+    if (t->depth <= MB_MAX_TUPLE_DEPTH) return true;
+    mb_check_error(c, at, "E2620", NULL, "tuples nest more than %d deep", MB_MAX_TUPLE_DEPTH);
     return false;
 }
 
@@ -181,6 +199,7 @@ static struct mb_value conform_tuple(struct mb_check *c, struct mb_value v,
                        mb_value_kind_text(v));
         return mb_bad();
     }
+    if (!mb_check_spend(c, n, at)) return mb_bad();
     if (v.u.tuple->n != n) {
         mb_check_error(c, at, "E2620", NULL,
                        "%s is declared with %" PRIu32 " elements and has %" PRIu32,

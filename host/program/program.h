@@ -119,13 +119,16 @@ struct mb_node {
 };
 
 /* What a parameter is for. Every executor may pack, fold or transform weights ahead of time; inputs
- * change from run to run. The rule, made by the front end and printed by the program: the entry
- * function's first parameter is an input, and so is every parameter whose leading dimension is
- * written with the same name as the first's; all others are weights. */
+ * change from run to run. The rule, made by the front end and printed by the program: the first of
+ * the entry function's parameters that is a tensor itself (where there is none: the first tensor in
+ * a struct or tuple) is an input, and so is every tensor whose leading dimension is written with
+ * the same name as that one's; all others are weights. */
 enum mb_role { MB_INPUT, MB_WEIGHT };
 
+/* A tensor of the entry function's parameters: a parameter itself, or a part of a struct or tuple.
+ */
 struct mb_param {
-    const char *name;
+    const char *name; /* "x"; of a part with the way to it: "net.fc1.w", "pair.0" */
     struct mb_type type;
     enum mb_role role;
     uint32_t node;
@@ -136,9 +139,9 @@ struct mb_program {
     const struct mb_node *nodes;
     uint32_t n_nodes;
     uint32_t next_id;              /* for the closing line of the IR text */
-    const struct mb_param *params; /* in declaration order */
+    const struct mb_param *params; /* in declaration order, parts in theirs */
     uint32_t n_params;
-    const uint32_t *outputs; /* node indices, in the order of the returned values */
+    const uint32_t *outputs; /* node indices, in the order of the returned values and their parts */
     uint32_t n_outputs;
 };
 

@@ -26,11 +26,16 @@ def npy(path, data, shape, descr="<f4", fortran=False, version=1):
 
 
 def safetensors(path, tensors, cut=0, **changes):
-    """A safetensors file written by hand; changes replace entries of the header."""
+    """A safetensors file written by hand, of tensors of tiny.mind; changes replace entries of the
+    header."""
+    write_weights(path, {name: (data, SHAPES[name]) for name, data in tensors.items()}, cut, changes)
+
+
+def write_weights(path, tensors, cut=0, changes={}):
     header, blob = {"__metadata__": {"format": "pt"}}, b""
-    for name, data in tensors.items():
+    for name, (data, shape) in tensors.items():
         raw = struct.pack(f"<{len(data)}f", *data)
-        header[name] = {"dtype": "F32", "shape": SHAPES[name],
+        header[name] = {"dtype": "F32", "shape": shape,
                         "data_offsets": [len(blob), len(blob) + len(raw)]}
         blob += raw
     header.update(changes)
@@ -106,3 +111,32 @@ def test_input_of_no_parameter(bare):
     npy(bare.folder / "x.npy", values("x"), SHAPES["x"])
     assert "no such parameter" in one_error(bare(*RUN, "--input", "y=x.npy", "tiny.mind"), 4)
     assert "NAME=FILE.npy" in one_error(bare(*RUN, "--input", "x.npy", "tiny.mind"), 4)
+
+
+STRUCTS = """struct Layer { w: tensor<f32[k, m]>, b: tensor<f32[m]> }
+struct Out { y: tensor<f32[n, m]>, sum: tensor<f32[n]> }
+pub fn main(x: tensor<f32[n, k]>, layer: Layer, scales: (f32, tensor<f32[n, 1]>)) -> Out {
+    let y = (x @ layer.w + layer.b) * scales.0 + scales.1
+    Out { y: y, sum: sum(y, 1) }
+}
+"""
+BOUND = ("--bind", "n=3", "--bind", "k=5", "--bind", "m=4")
+
+
+@pytest.mark.parametrize("plugin", ["fake", "torch"])
+def test_structs_and_tuples_are_tensors_with_names(plugin, request):
+    bench = request.getfixturevalue(plugin)
+    (bench.folder / "structs.mind").write_text(STRUCTS)
+    npy(bench.folder / "scale.npy", values("b")[:3], (3, 1))
+    whole = {"layer.w": (values("w"), [5, 4]), "layer.b": (values("b"), [4]), "scales.0": ([0.5], [])}
+    write_weights(bench.folder / "structs.safetensors", whole)
+    done = bench(*RUN, *BOUND, "--weights", "structs.safetensors", "--input", "scales.1=scale.npy",
+                 "structs.mind")
+    assert done.returncode == 0, done.stderr
+    rows = bench.result()["benchmarks"]["structs"]["executors"]
+    assert {"mind", "torch-eager", "torch-jit"} <= set(rows)
+    assert {row["result_validity"] for row in rows.values()} == {"VALID"}
+    del whole["layer.b"]
+    write_weights(bench.folder / "structs.safetensors", whole)
+    done = bench(*RUN, *BOUND, "--weights", "structs.safetensors", "structs.mind")
+    assert "layer.b" in one_error(done, 4)
