@@ -202,7 +202,7 @@ static enum mb_status launch(struct mb_vendor_step *step, const struct mb_cuda_a
     const struct mb_conv2d_desc *d = &step->desc;
     const struct way *way = &step->ways[step->way];
     const float *w = args->packed;
-    const float *bias = (const float *)((const char *)args->packed + mb_align_256(bytes_of_w(d)));
+    const float *bias = (const void *)((const char *)args->packed + mb_align_256(bytes_of_w(d)));
     void *workspace = (char *)args->scratch + bytes_before_pool(d);
     float *y = d->has_pool ? args->scratch : args->y;
     enum mb_status st = way->is_legacy

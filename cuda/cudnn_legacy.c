@@ -79,8 +79,8 @@ out:
 
 /* These calls pad alike on both sides; what is padded behind and never reached does no harm. */
 static bool pads_alike(const struct mb_conv2d_desc *d) {
-    return (d->h + 2 * d->pad_before[0] - d->r) / d->stride[0] + 1 == d->out_h &&
-           (d->w + 2 * d->pad_before[1] - d->s) / d->stride[1] + 1 == d->out_w;
+    return (d->h + (int64_t)2 * d->pad_before[0] - d->r) / d->stride[0] + 1 == d->out_h &&
+           (d->w + (int64_t)2 * d->pad_before[1] - d->s) / d->stride[1] + 1 == d->out_w;
 }
 
 static bool fits_int(const struct mb_conv2d_desc *d) {

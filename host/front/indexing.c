@@ -144,8 +144,7 @@ static uint32_t *pieces_of(struct mb_check *c, const struct mb_ast_expr *e, uint
     for (; i < *n; i++, a = a ? a->next : NULL) {
         const enum mb_dtype *dtype = i ? &type_of(c, nodes[0])->dtype : NULL;
         enum mb_dtype first = dtype ? *dtype : MB_F32;
-        struct mb_value piece =
-            listed ? mb_check_expr(c, a, dtype ? &first : NULL) : v.u.tuple->item[i];
+        struct mb_value piece = a ? mb_check_expr(c, a, dtype ? &first : NULL) : v.u.tuple->item[i];
         if (!mb_value_tensor(c, piece, a ? a->at : e->at, dtype ? &first : NULL, &nodes[i]))
             return NULL;
     }

@@ -34,15 +34,14 @@ const char *mb_tuning_cache_folder(struct mb_arena *arena) {
 
 /* Cuts the last line off; false where the text is not that of a sound file. */
 static bool cut_check(char *text, size_t len) {
-    uint64_t sum;
-    int used = 0;
     if (len < sizeof header - 1 + CHECK_LEN || memchr(text, 0, len) ||
         strncmp(text, header, sizeof header - 1) != 0)
         return false;
     char *last = text + len - CHECK_LEN;
-    if (last[-1] != '\n' || last[CHECK_LEN - 1] != '\n' ||
-        sscanf(last, "check %16" SCNx64 "%n", &sum, &used) != 1 || used != CHECK_LEN - 1)
+    if (last[-1] != '\n' || last[CHECK_LEN - 1] != '\n' || strncmp(last, "check ", 6) != 0 ||
+        strspn(last + 6, "0123456789abcdef") != 16)
         return false;
+    const uint64_t sum = strtoull(last + 6, NULL, 16);
     *last = '\0';
     return mb_random_stream(text) == sum;
 }
