@@ -7,7 +7,6 @@
 #include "threads.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { REPETITIONS = 5, ALIGN = 64 };
 static const double repetition_ns = 3e6;
@@ -56,28 +55,23 @@ static void fma_body(void *arg, int phase, const struct mb_thread *thread) {
     note(work, thread, sum);
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double time_once(struct work *work, struct mb_team *team, mb_phase_fn *body) {
     const int64_t begin = mb_clock_ns();
     mb_team_run(team, 1, body, work);
     return (double)(mb_clock_ns() - begin);
 }
 
-/* Time of one count of `body`: the median of repetitions that are long enough. */
+/* Time of one count of `body`: the least of repetitions that are long enough. What a machine can do
+ * is what it does undisturbed. */
 static double time_of(struct work *work, struct mb_team *team, mb_phase_fn *body) {
-    double times[REPETITIONS];
+    double least = INFINITY;
     /* the shorter of two: one that was interrupted is no reason to stop */
     for (work->count = 1;
          fmin(time_once(work, team, body), time_once(work, team, body)) < repetition_ns / 2;)
         work->count *= 2;
     for (int i = 0; i < REPETITIONS; i++)
-        times[i] = time_once(work, team, body) / (double)work->count;
-    qsort(times, REPETITIONS, sizeof *times, ascending);
-    return times[REPETITIONS / 2];
+        least = fmin(least, time_once(work, team, body) / (double)work->count);
+    return least;
 }
 
 /* Doublings from the least working set to the largest. */

@@ -7,7 +7,7 @@
 
 /* With the team's threads and the vectors of `isa`. Working sets go from 32 KiB a thread to four
  * times the last-level caches (caches.h), 2 GiB at most, in powers of two (some are left out where
- * there would be more than MB_CEILING_SIZES). Each figure is the median of five repetitions of a
+ * there would be more than MB_CEILING_SIZES). Each figure is the best of five repetitions of a
  * few milliseconds. */
 enum mb_status mb_cpu_ceilings(struct mb_team *team, enum mb_isa isa, struct mb_ceilings *out,
                                struct mb_err *err);
