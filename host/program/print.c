@@ -52,6 +52,20 @@ static void print_named(const char *name, double value, const struct mb_node *n,
     print_number(value, n->type.dtype == MB_F32, out);
 }
 
+/* A constant of rank 0: `const.i64 7`, `const.f32 3.5`, `const.bool true`. */
+static void print_scalar(const struct mb_node *n, FILE *out) {
+    const double value = n->attr.fill.value;
+    const bool is_float = n->type.dtype == MB_F32 || n->type.dtype == MB_F64;
+    fprintf(out, "  %%%u = const.%s ", n->id, mb_dtype_name(n->type.dtype));
+    if (is_float)
+        print_number(value, n->type.dtype == MB_F32, out);
+    else if (n->type.dtype == MB_BOOL)
+        fputs(value != 0 ? "true" : "false", out);
+    else
+        fprintf(out, "%.0f", value);
+    fputc('\n', out);
+}
+
 static void print_elements(const struct mb_node *n, FILE *out) {
     size_t count = 0;
     const void *data = n->attr.dense.data;
@@ -97,6 +111,10 @@ static void print_axes(uint32_t axes, int32_t rank, FILE *out) {
 static void print_node(const struct mb_program *p, const struct mb_node *n, FILE *out) {
     char type[160];
     const union mb_attr *at = &n->attr;
+    if (n->op == MB_OP_FILL && n->type.shape.rank == 0) {
+        print_scalar(n, out);
+        return;
+    }
     fprintf(out, "  %%%u = %s", n->id, mb_op_info(n->op)->name);
     for (uint32_t k = 0; k < n->n_operands; k++) {
         /* mindc separates the operands of conv2d by a space, names gather's second one, and has a

@@ -196,7 +196,12 @@ double mb_program_flops(const struct mb_program *program);
 /* Bytes any implementation must move: each parameter read once and each output written once. */
 double mb_program_bytes(const struct mb_program *program);
 
-/* The IR text in mindc's form (`compile --emit ir`). False on a write error. */
+/* The IR text in mindc's form (`compile --emit ir`). False on a write error. What differs, since
+ * this program is of inlined calls with known shapes: parameters are `input` lines; scalars that
+ * are known have no id until a tensor needs them, and then are const.f32, const.i32 and const.bool
+ * beside mindc's const.i64 and const.f64; only the results are outputs, after all values;
+ * expand_dims, squeeze and flatten are reshape, dot is matmul, an index is slice and reshape;
+ * defaults are written out (perm, strides), and conv2d and pooling say their layout. */
 bool mb_program_print(const struct mb_program *program, FILE *out);
 
 #ifdef __cplusplus

@@ -65,6 +65,9 @@ def parse(text):
         elif found := re.fullmatch(r"%(\d+) = input (\S+) : (?:tensor<)?(\w+)(\[[^\]]*\])?>?", line):
             shape = _shape(found[4] or "")
             program.params.append(Param(int(found[1]), found[2], DTYPES[found[3]], shape))
+        elif found := re.fullmatch(r"%(\d+) = const\.(\w+) (\S+)", line):
+            value = _constant(found[3], DTYPES[found[2]], ())
+            program.nodes.append(Node(int(found[1]), "const", [], {"value": value}))
         elif found := re.fullmatch(r"%(\d+) = (const\.\w+) (\w+) (\[[^\]]*\]) (.*)", line):
             dtype, shape = DTYPES[found[3].lower()], _shape(found[4])
             program.nodes.append(Node(int(found[1]), "const", [], {"value": _constant(found[5], dtype, shape)}))
