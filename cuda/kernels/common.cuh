@@ -89,7 +89,7 @@ static __device__ inline bool mb_add_slices(float (&sum)[COUNT], float *partials
 #pragma unroll
     for (int i = 0; i < COUNT; i++) sum[i] = 0;
     const float *from = partials + threadIdx.x * 4;
-#pragma unroll(COUNT <= 16 ? 8 : 1)
+#pragma unroll(COUNT <= 8 ? 8 : COUNT <= 16 ? 4 : 1) /* more would spill */
     for (unsigned s = 0; s < n_slices; s++, from += size) {
 #pragma unroll
         for (int i = 0; i < COUNT; i += 4) {

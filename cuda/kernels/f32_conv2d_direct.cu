@@ -70,7 +70,9 @@ static bool tile(const struct mb_conv2d_desc *d, struct direct_args *a) {
 
 static bool supports(const union mb_step_desc *desc, const struct mb_gpu_properties *) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
-    return mb_ceil_div(d->filters, FILTERS) <= 65535;
+    struct direct_args a = args_of(d);
+    return mb_ceil_div(d->filters, FILTERS) <= 65535 &&
+           (tile(d, &a) || d->n * d->pool_h * d->pool_w <= INT32_MAX);
 }
 
 static double cost(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) {
@@ -295,6 +297,7 @@ static __device__ void plain_sum(const struct direct_args &args, int64_t n, int6
             if (x < 0 || x >= args.w_in) continue;
             const float *from = args.x + n * args.in.n + y * args.in.h + x * args.in.w;
             const float *taps = w + (r * args.s + s) * args.c * args.filters8;
+#pragma unroll 2
             for (int64_t c = 0; c < args.c; c++) {
                 const float value[1] = {from[c * args.in.c]};
                 const float *tap = taps + c * args.filters8;
@@ -305,25 +308,27 @@ static __device__ void plain_sum(const struct direct_args &args, int64_t n, int6
     finish(args, sum[0], filter, v);
 }
 
-static __global__ __launch_bounds__(PLAIN_THREADS) void direct_plain(struct direct_args args) {
+/* One element a thread, whose number is divided in 32 bits: 64 would be a call. Four blocks bound
+ * its registers, or the assembler spills to fit more. */
+static __global__ __launch_bounds__(PLAIN_THREADS, 4) void direct_plain(struct direct_args args) {
     const int64_t filter = static_cast<int64_t>(blockIdx.y) * FILTERS;
+    const unsigned i = blockIdx.x * PLAIN_THREADS + threadIdx.x;
+    const unsigned pool_w = static_cast<unsigned>(args.pool_w);
+    const unsigned pool_h = static_cast<unsigned>(args.pool_h);
     mb_wait_for_previous();
     mb_let_next_start();
-    for (int64_t i = mb_first(); i < args.n * args.pool_h * args.pool_w; i += mb_step()) {
-        const int64_t px = i % args.pool_w, py = i / args.pool_w % args.pool_h;
-        const int64_t n = i / args.pool_w / args.pool_h;
-        float best[FILTERS];
-        for (int a = 0; a < args.pool_kernel_y; a++)
-            for (int b = 0; b < args.pool_kernel_x; b++) {
-                float v[FILTERS];
-                plain_sum(args, n, py * args.pool_stride_y + a, px * args.pool_stride_x + b, filter,
-                          v);
+    if (i >= args.n * args.pool_h * args.pool_w) return;
+    const int64_t px = i % pool_w, py = i / pool_w % pool_h, n = i / pool_w / pool_h;
+    float best[FILTERS];
+    for (int a = 0; a < args.pool_kernel_y; a++)
+        for (int b = 0; b < args.pool_kernel_x; b++) {
+            float v[FILTERS];
+            plain_sum(args, n, py * args.pool_stride_y + a, px * args.pool_stride_x + b, filter, v);
 #pragma unroll
-                for (int f = 0; f < FILTERS; f++)
-                    best[f] = a == 0 && b == 0 ? v[f] : mb_larger(best[f], v[f]);
-            }
-        store(args, args.y + n * args.out.n + py * args.out.h + px * args.out.w, filter, best);
-    }
+            for (int f = 0; f < FILTERS; f++)
+                best[f] = a == 0 && b == 0 ? v[f] : mb_larger(best[f], v[f]);
+        }
+    store(args, args.y + n * args.out.n + py * args.out.h + px * args.out.w, filter, best);
 }
 
 static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu,
@@ -333,8 +338,8 @@ static cudaError_t launch(const union mb_step_desc *desc, const struct mb_gpu_pr
     a.x = args->x, a.y = args->y;
     a.w = static_cast<const float *>(args->packed), a.bias = a.w + packed_of(d).bias_at();
     if (!tile(d, &a)) {
-        dim3 grid = mb_grid_of(d->n * d->pool_h * d->pool_w, PLAIN_THREADS);
-        grid.y = (unsigned)(a.filters8 / FILTERS);
+        const int64_t blocks = mb_ceil_div(d->n * d->pool_h * d->pool_w, PLAIN_THREADS);
+        const dim3 grid((unsigned)blocks, (unsigned)(a.filters8 / FILTERS));
         return mb_launch_in_chain(gpu, args->packed_in_run, direct_plain,
                                   {grid, dim3(PLAIN_THREADS), 0, 1}, stream, a);
     }

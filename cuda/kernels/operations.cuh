@@ -153,6 +153,7 @@ struct mb_axes {
 static __device__ inline int64_t mb_offset_at(int64_t index, int32_t n, const int64_t *extent,
                                               const int64_t *step) {
     int64_t at = 0;
+#pragma unroll 1
     for (int32_t i = n - 1; i >= 0; i--) {
         at += index % extent[i] * step[i];
         index /= extent[i];

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """check_objects.py OBJECT...: what the machine code of each step's kernels has to contain.
 
-Kernels read and copy 16 bytes at a time where their design says so, wait for the kernel before and
-let the next one begin where GPUs can overlap launches, and keep nothing in local memory. Kernels
-that only pack or pool are left out. Needs cuobjdump and nvdisasm: beside nvcc, on PATH, or from the
-PyPI packages nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm. Exit status 0 passed, 1 failed, 77
-skipped: no disassembler, or nothing was compiled.
+Kernels read and copy 16 bytes at a time where their design says so, use tensor cores, wait for the
+kernel before and let the next one begin where GPUs have these, and keep nothing in local memory.
+Needs cuobjdump and nvdisasm: beside nvcc, on PATH, or from the PyPI packages
+nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm. Exit status 0 passed, 1 failed, 77 skipped: no
+disassembler, or nothing was compiled.
 """
-import collections
+import concurrent.futures
 import glob
 import os
 import re
@@ -16,21 +16,30 @@ import subprocess
 import sys
 import sysconfig
 
-WIDE_LOAD = r"LDG\.\S*128"
-WIDE_COPY = r"LDGSTS\.\S*128"
-WAITS = "ACQBULK"
-LETS_NEXT_START = "PREEXIT"
+from kernel_objects import Gate, skip, step_objects
 
-# Of the file's kernels: instructions, and the first architecture that has them.
+# Instructions, and the first architecture whose kernels have them.
+WIDE_LOAD = (r"LDG\.\S*128", 75)
+WIDE_COPY = (r"LDGSTS\.\S*128", 80)
+WIDE_SHARED_LOAD = (r"LDS\.\S*128", 75)
+TENSOR = (r"HMMA\.1688\.F32\.TF32", 80)
+CHAIN = [("ACQBULK", 90), ("PREEXIT", 90)]  # waits for the kernel before, lets the next one start
+
+# By file and kernel.
 HAS = {
-    "f32_gemv": [(WIDE_LOAD, 75), (WAITS, 90), (LETS_NEXT_START, 90)],
-    "f32_gemv_keep": [(WIDE_LOAD, 75), (WAITS, 90), (LETS_NEXT_START, 90)],
-    "f32_gemm_skinny": [(WIDE_COPY, 80), (WAITS, 90), (LETS_NEXT_START, 90)],
-    "f32_gemm": [(WIDE_COPY, 80), (WAITS, 90), (LETS_NEXT_START, 90)],
+    "f32_gemv": {"gemv": [WIDE_LOAD, *CHAIN]},
+    "f32_gemv_keep": {"gemv": [WIDE_LOAD, *CHAIN]},
+    "f32_gemm_skinny": {"skinny": [WIDE_COPY, *CHAIN]},
+    "f32_gemm": {"gemm": [WIDE_COPY, *CHAIN]},
+    "f32_conv2d_direct": {
+        "direct_tiled": [WIDE_COPY, WIDE_SHARED_LOAD, *CHAIN],
+        "direct_plain": [WIDE_LOAD, *CHAIN],
+    },
+    "f32_conv2d_gemm": {"conv_gemm": [WIDE_LOAD, WIDE_SHARED_LOAD, *CHAIN]},
+    "f32_conv2d_winograd2": {"winograd": [WIDE_COPY, WIDE_SHARED_LOAD, *CHAIN]},
+    "f32_conv2d_3xtf32": {"conv_gemm": [WIDE_COPY, TENSOR, *CHAIN]},
 }
 LOCAL = re.compile(r"\b(LDL|STL)\b")
-MAIN = re.compile(r"/(f32_\w+)\.cu\.o$")
-ASIDE = re.compile(r"mb_pack_|max_pool")
 
 
 def environment():
@@ -47,41 +56,56 @@ def environment():
     return {**os.environ, "PATH": path}
 
 
+def disassembled(path):
+    tool = shutil.which("cuobjdump", path=env["PATH"])
+    return subprocess.run([tool, "-sass", path], env=env, check=True, capture_output=True,
+                          text=True).stdout
+
+
 def functions(listing):
-    """(architecture, kernel, code) of a listing."""
+    """(architecture, mangled name, code) of a listing."""
     for part in re.split(r"^\s*code for ", listing, flags=re.M)[1:]:
         architecture = int(re.match(r"sm_(\d+)", part).group(1))
         for code in re.split(r"^\s*Function : ", part, flags=re.M)[1:]:
             yield architecture, code.split(None, 1)[0], code
 
 
-def faults(file, architecture, code):
-    for pattern, since in HAS.get(file, []):
+def name_in(mangled):
+    """The function's own name: gemm of _Z4gemmI... and of _ZN7mb_tile4gemmI..."""
+    at = re.match(r"_ZN?L?", mangled).end()
+    while length := re.match(r"\d+", mangled[at:]):
+        begin = at + length.end()
+        at = begin + int(length.group())
+        if not mangled.startswith("_ZN"):
+            break
+    return mangled[begin:at]
+
+
+def faults(file, architecture, name, code):
+    if name not in HAS.get(file, {}):
+        yield f"has no row in {os.path.basename(__file__)}"
+        return
+    for pattern, since in HAS[file][name]:
         if architecture >= since and not re.search(pattern, code):
             yield f"has no {pattern}"
     if LOCAL.search(code):
         yield "uses local memory"
 
 
-objects = list(filter(MAIN.search, sys.argv[1:]))
-env = environment()
-if not objects or not env:
-    print("skipped: " + ("no cuobjdump and nvdisasm" if objects else "no kernel was compiled"))
-    sys.exit(77)
-failed = 0
-kernels = collections.Counter()
-for path in objects:
-    file = MAIN.search(path).group(1)
-    tool = shutil.which("cuobjdump", path=env["PATH"])
-    listing = subprocess.run([tool, "-sass", path], env=env, check=True, capture_output=True,
-                             text=True).stdout
-    for architecture, kernel, code in functions(listing):
-        if ASIDE.search(kernel):
-            continue
-        kernels[architecture] += 1
-        for fault in faults(file, architecture, code):
-            print(f"sm_{architecture}, {file}, {kernel}: {fault}")
-            failed += 1
-counts = ", ".join(f"{count} for sm_{name}" for name, count in sorted(kernels.items()))
-print(f"{sum(kernels.values())} kernels ({counts}), {failed} faults")
-sys.exit(1 if failed or not kernels else 0)
+objects = step_objects(sys.argv[1:])
+env = environment() or skip("no cuobjdump and nvdisasm")
+gate = Gate()
+unseen = {(file, name) for file in HAS for name in HAS[file]}
+with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    listings = pool.map(disassembled, [path for _, path in objects])
+    for (file, _), listing in zip(objects, listings):
+        for architecture, kernel, code in functions(listing):
+            if not gate.takes(architecture, kernel):
+                continue
+            name = name_in(kernel)
+            unseen.discard((file, name))
+            for fault in faults(file, architecture, name, code):
+                gate.fault(f"sm_{architecture}, {file}, {kernel}: {fault}")
+for file, name in sorted(unseen):
+    gate.fault(f"{file}: no kernel {name}")
+gate.end()

@@ -2,10 +2,11 @@
  *
  * Blocks run one after the other (those of a cluster in turns, from barrier to barrier), a block's
  * threads as fibers. A warp runs as far as it comes before the next one does, its lanes one after
- * the other between shuffles. Fresh shared memory is NaN; every other launch runs blocks and
- * threads backwards, so that a missing barrier shows in one order or the other. A copy to shared
- * memory leaves NaN there until it is waited for. What mb_emulation_hide has named cannot be
- * touched by a kernel in a chain until it has waited for the one before.
+ * the other between shuffles. Every other launch runs blocks and threads backwards, so that a
+ * missing barrier shows in one order or the other. Fresh shared memory, and what a copy to shared
+ * memory has not been waited for, is NaN in two launches, which no product hides, and a large
+ * number in the next two, which a kernel that makes good its NaN does not. What mb_emulation_hide
+ * has named cannot be touched by a kernel in a chain until it has waited for the one before.
  *
  * A launch fails with cudaErrorLaunchFailure, and mb_emulation_error() says why, when a GPU would
  * hang or be undefined: a barrier or shuffle that some threads do not reach, a thread in a chain

@@ -24,14 +24,15 @@ enum fault {
     COPIES_EARLY,
     LEAVES_EARLY,    /* some threads, without waiting for the kernel before */
     READS_COPY,      /* before it is waited for */
+    REPAIRS_COPY,    /* the same, and puts right what is NaN */
     STORES_FIRST,    /* to a block that may not have begun */
     STORES_LATE,     /* to a block that may have ended */
     DOES_NOT_ARRIVE, /* at the cluster's barrier */
     N_FAULTS
 };
-const char *const names[N_FAULTS] = {"none",         "reads early",  "writes early",
-                                     "copies early", "leaves early", "reads a copy",
-                                     "stores first", "stores late",  "does not arrive"};
+const char *const names[N_FAULTS] = {
+    "none",         "reads early",    "writes early", "copies early", "leaves early",
+    "reads a copy", "repairs a copy", "stores first", "stores late",  "does not arrive"};
 
 /* y[i] = x[i] + x[i of the block before it in its cluster of two]. */
 void chained(fault what) {
@@ -45,7 +46,8 @@ void chained(fault what) {
     mb_wait_for_previous();
     mb_copy4_async(own + at, from, true);
     mb_copy_commit();
-    if (what != READS_COPY) mb_copy_wait<0>();
+    if (what != READS_COPY && what != REPAIRS_COPY) mb_copy_wait<0>();
+    if (what == REPAIRS_COPY && isnan(own[at])) own[at] = *from;
     __syncthreads();
     if (what != STORES_FIRST) {
         mb_cluster_arrive();
@@ -81,7 +83,7 @@ bool noticed(fault what) {
     const pid_t child = fork();
     if (child == 0) {
         bool seen = false;
-        for (int order = 0; order < 2; order++)
+        for (int turn = 0; turn < 4; turn++)
             if (launch(what, &hopper, false) != cudaSuccess || !right()) seen = true;
         _exit(seen ? 1 : 0);
     }
