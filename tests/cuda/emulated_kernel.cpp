@@ -93,6 +93,7 @@ namespace {
         #name,                                                                                     \
         MB_ISA_SCALAR,                                                                             \
         mb_cuda_##name.kind,                                                                       \
+        mb_cuda_##name.products,                                                                   \
         adapter_##name##_##cc::supports,                                                           \
         adapter_##name##_##cc::cost,                                                               \
         adapter_##name##_##cc::packed_bytes,                                                       \
