@@ -94,14 +94,13 @@ static const char *part_name(struct mb_check *c, const char *whole, const struct
     }
     /* long names of many parts count, so that memory stays linear in the source */
     if (!mb_check_spend(c, (whole_len + len) / 16 + 1, part->at)) return NULL;
-    char *name = mb_arena_calloc(c->arena, whole_len + len + 2, 1);
+    const size_t size = whole_len + len + 2;
+    char *name = mb_arena_calloc(c->arena, size, 1);
     if (!name) {
         c->failed = c->stop = true;
         return NULL;
     }
-    memcpy(name, whole, whole_len);
-    name[whole_len] = '.';
-    memcpy(name + whole_len + 1, text, len);
+    snprintf(name, size, "%s.%.*s", whole, (int)len, text);
     return name;
 }
 
