@@ -35,7 +35,7 @@ static void matmul_cases(const struct mb_cpu_kernel *kernel) {
     };
     int turn = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int gpu = 0; gpu < 7; gpu++, turn++) {
+        for (int gpu = 0; gpu < N_GPUS; gpu++, turn++) {
             const struct mb_matmul_desc d = {
                 .batch = 1, .m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2]};
             try_matmul(kernel, d, turn);
