@@ -22,6 +22,7 @@ enum {
     SPIN_NS = 100000,      /* awake after a job: between two runs in a row there are microseconds */
     SPINS_A_LOOK = 64,     /* pauses between two looks at the clock */
     SPINS_TO_YIELD = 4096, /* within a job: whoever has the missing share may need this processor */
+    MOST_MISSED = 2,       /* jobs; see move_away */
 };
 
 /* Phases are numbered through all jobs of a team, from 1. A share's number is that of the phase it
@@ -32,9 +33,10 @@ struct share {
 };
 
 struct worker {
+    _Alignas(LINE) _Atomic uint32_t seen; /* number of the job that it read last */
     pthread_t thread;
     struct mb_team *team;
-    int index;
+    int index, n_missed; /* jobs in a row without it; the caller's to count */
 };
 
 struct mb_team {
@@ -42,6 +44,7 @@ struct mb_team {
     int count, n_started;
     struct worker *workers;
     struct share *shares;
+    cpu_set_t allowed; /* when it was made */
 
     /* Written by the caller before each job, read by workers that may come so late that the next
      * job is being written: odd while that lasts, and a reader looks before and after. Every access
@@ -109,6 +112,29 @@ static void take_part(struct mb_team *team, const struct job *job, int self) {
     }
 }
 
+/* The system may wake a thread up on the caller's own processor, when the others seem busy, and
+ * there it waits until a timer tick notices: milliseconds, in which the caller, which never waits,
+ * does all alone. Forbidding it that processor for a moment moves it at once. */
+static void move_away(const struct mb_team *team, struct worker *worker) {
+    cpu_set_t others = team->allowed;
+    const int here = sched_getcpu();
+    if (here < 0 || here >= CPU_SETSIZE) return;
+    CPU_CLR((size_t)here, &others);
+    if (CPU_COUNT(&others) == 0) return;
+    if (pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0)
+        pthread_setaffinity_np(worker->thread, sizeof team->allowed, &team->allowed);
+}
+
+static void count_missing(struct mb_team *team, uint32_t number) {
+    for (int i = 1; i < team->count; i++) {
+        struct worker *worker = &team->workers[i];
+        if (atomic_load_explicit(&worker->seen, memory_order_relaxed) == number)
+            worker->n_missed = 0;
+        else if (++worker->n_missed == MOST_MISSED)
+            move_away(team, worker);
+    }
+}
+
 void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *arg) {
     const unsigned mode = _mm_getcsr();
     const uint32_t number = atomic_load_explicit(&team->job, memory_order_relaxed);
@@ -128,6 +154,7 @@ void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *ar
     }
     take_part(team, &job, 0);
     wait_for(team, job.end_phase);
+    if (team->count > 1) count_missing(team, number + 2);
     _mm_setcsr(mode);
 }
 
@@ -169,6 +196,7 @@ static void *work(void *arg) {
         const uint32_t number = wait_for_job(team, last);
         if (atomic_load_explicit(&team->quit, memory_order_acquire)) return NULL;
         if (!read_job(team, number, &job)) continue;
+        atomic_store_explicit(&worker->seen, number, memory_order_relaxed);
         take_part(team, &job, worker->index);
         last = number;
     }
@@ -189,6 +217,8 @@ enum mb_status mb_team_new(int n_threads, struct mb_team **out, struct mb_err *e
     team->shares = (struct share *)(team + 1);
     team->workers = (struct worker *)(team->shares + count);
     atomic_init(&team->end_phase, 1);
+    if (pthread_getaffinity_np(pthread_self(), sizeof team->allowed, &team->allowed) != 0)
+        CPU_ZERO(&team->allowed); /* more processors than the set has room for */
     for (int i = 1; i < n_threads; i++) {
         struct worker *worker = &team->workers[i];
         worker->team = team;
