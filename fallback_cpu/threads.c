@@ -22,7 +22,7 @@ enum {
     SPIN_NS = 100000,      /* awake after a job: between two runs in a row there are microseconds */
     SPINS_A_LOOK = 64,     /* pauses between two looks at the clock */
     SPINS_TO_YIELD = 4096, /* within a job: whoever has the missing share may need this processor */
-    MOST_MISSED = 2,       /* jobs; see move_away */
+    WAKE_NS = 50000,       /* a thread that was woken is there by then; see look_for_woken */
 };
 
 /* Phases are numbered through all jobs of a team, from 1. A share's number is that of the phase it
@@ -36,7 +36,7 @@ struct worker {
     _Alignas(LINE) _Atomic uint32_t seen; /* number of the job that it read last */
     pthread_t thread;
     struct mb_team *team;
-    int index, n_missed; /* jobs in a row without it; the caller's to count */
+    int index;
 };
 
 struct mb_team {
@@ -45,6 +45,7 @@ struct mb_team {
     struct worker *workers;
     struct share *shares;
     cpu_set_t allowed; /* when it was made */
+    int64_t woken_ns;  /* when the caller woke sleepers that it has not looked for yet; 0: none */
 
     /* Written by the caller before each job, read by workers that may come so late that the next
      * job is being written: odd while that lasts, and a reader looks before and after. Every access
@@ -95,6 +96,41 @@ static void wait_for(const struct mb_team *team, uint64_t phase) {
     }
 }
 
+/* Forbids the thread the caller's processor for a moment, which moves it at once. */
+static void move_away(const struct mb_team *team, struct worker *worker) {
+    cpu_set_t others = team->allowed;
+    const int here = sched_getcpu();
+    if (here < 0 || here >= CPU_SETSIZE) return;
+    CPU_CLR((size_t)here, &others);
+    if (CPU_COUNT(&others) == 0) return;
+    if (pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0)
+        pthread_setaffinity_np(worker->thread, sizeof team->allowed, &team->allowed);
+}
+
+/* The system may wake a thread up on the caller's own processor, when the others seem busy. There
+ * it waits until a timer tick notices: milliseconds, in which the caller, which never waits, does
+ * all alone. So the caller looks, once for each waking and when it has something done: who should
+ * be there by now and is not is moved, and has a moment to come. */
+static void look_for_woken(struct mb_team *team) {
+    const uint32_t number = atomic_load_explicit(&team->job, memory_order_relaxed);
+    const int64_t now = now_ns();
+    bool moved = false;
+    if (now - team->woken_ns < WAKE_NS) return;
+    team->woken_ns = 0;
+    for (int i = 1; i < team->count; i++) {
+        struct worker *worker = &team->workers[i];
+        if (atomic_load_explicit(&worker->seen, memory_order_relaxed) == number) continue;
+        move_away(team, worker);
+        moved = true;
+    }
+    while (moved && now_ns() - now < WAKE_NS) {
+        moved = false;
+        for (int i = 1; i < team->count; i++)
+            if (atomic_load_explicit(&team->workers[i].seen, memory_order_relaxed) != number)
+                moved = true;
+    }
+}
+
 static void take_part(struct mb_team *team, const struct job *job, int self) {
     for (uint64_t phase = job->first_phase; phase < job->end_phase; phase++) {
         wait_for(team, phase);
@@ -108,30 +144,8 @@ static void take_part(struct mb_team *team, const struct job *job, int self) {
                 continue;
             job->body(job->arg, (int)(phase - job->first_phase), &share);
             atomic_fetch_add_explicit(&team->done, 1, memory_order_acq_rel);
+            if (self == 0 && team->woken_ns) look_for_woken(team);
         }
-    }
-}
-
-/* The system may wake a thread up on the caller's own processor, when the others seem busy, and
- * there it waits until a timer tick notices: milliseconds, in which the caller, which never waits,
- * does all alone. Forbidding it that processor for a moment moves it at once. */
-static void move_away(const struct mb_team *team, struct worker *worker) {
-    cpu_set_t others = team->allowed;
-    const int here = sched_getcpu();
-    if (here < 0 || here >= CPU_SETSIZE) return;
-    CPU_CLR((size_t)here, &others);
-    if (CPU_COUNT(&others) == 0) return;
-    if (pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0)
-        pthread_setaffinity_np(worker->thread, sizeof team->allowed, &team->allowed);
-}
-
-static void count_missing(struct mb_team *team, uint32_t number) {
-    for (int i = 1; i < team->count; i++) {
-        struct worker *worker = &team->workers[i];
-        if (atomic_load_explicit(&worker->seen, memory_order_relaxed) == number)
-            worker->n_missed = 0;
-        else if (++worker->n_missed == MOST_MISSED)
-            move_away(team, worker);
     }
 }
 
@@ -148,13 +162,15 @@ void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *ar
         atomic_store_explicit(&team->first_phase, job.first_phase, memory_order_release);
         atomic_store_explicit(&team->end_phase, job.end_phase, memory_order_release);
         atomic_store(&team->job, number + 2);
-        if (atomic_load(&team->n_sleepers) > 0) wake_all(&team->job);
+        if (atomic_load(&team->n_sleepers) > 0) {
+            wake_all(&team->job);
+            team->woken_ns = now_ns();
+        }
     } else {
         atomic_store_explicit(&team->end_phase, job.end_phase, memory_order_relaxed);
     }
     take_part(team, &job, 0);
     wait_for(team, job.end_phase);
-    if (team->count > 1) count_missing(team, number + 2);
     _mm_setcsr(mode);
 }
 

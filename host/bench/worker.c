@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "wire.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -332,21 +333,39 @@ bool mb_worker_alive(const struct mb_worker *w) { return w->pid != 0; }
 
 void *const *mb_worker_outputs(const struct mb_worker *w) { return w->outputs.data; }
 
+/* Whether a thread is running or wants to: "R" behind the name in its line of /proc. */
+static bool thread_runs(int tasks, const char *thread) {
+    char path[64], line[512];
+    snprintf(path, sizeof path, "%.20s/stat", thread);
+    const int fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const ssize_t len = read(fd, line, sizeof line - 1);
+    close(fd);
+    line[len > 0 ? len : 0] = '\0';
+    const char *name_end = strrchr(line, ')'); /* the name may hold anything */
+    return name_end && name_end[1] == ' ' && name_end[2] == 'R';
+}
+
+static bool any_thread_runs(pid_t pid) {
+    char path[64];
+    bool runs = false;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    if (!tasks) return false;
+    for (struct dirent *d; !runs && (d = readdir(tasks));)
+        runs = d->d_name[0] != '.' && thread_runs(dirfd(tasks), d->d_name);
+    closedir(tasks);
+    return runs;
+}
+
+/* The threads' states and not the process's time: the kernel adds a running thread's time to that
+ * only at timer ticks, so that it stands still for up to 4 ms while a thread spins. */
 bool mb_worker_wait_parked(const struct mb_worker *w) {
-    clockid_t clock;
-    struct timespec used;
-    /* A thread that spins for work adds 500 us in this time; one that sleeps adds nothing. */
-    const struct timespec pause = {.tv_nsec = 500000};
-    const int64_t idle_ns = 50000, limit = mb_clock_ns() + 100000000;
-    if (!w->pid || clock_getcpuclockid(w->pid, &clock) != 0) return true;
-    for (int64_t last = -1; mb_clock_ns() < limit;) {
-        if (clock_gettime(clock, &used) != 0) return true;
-        int64_t now = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
-        if (last >= 0 && now - last < idle_ns) return true;
-        last = now;
-        nanosleep(&pause, NULL);
-    }
-    return false;
+    const struct timespec pause = {.tv_nsec = 200000};
+    const int64_t limit = mb_clock_ns() + 100000000;
+    for (; w->pid && any_thread_runs(w->pid); nanosleep(&pause, NULL))
+        if (mb_clock_ns() >= limit) return false;
+    return true;
 }
 
 void mb_worker_stop(struct mb_worker *w) {

@@ -75,8 +75,8 @@ bool mb_worker_alive(const struct mb_worker *worker);
 /* Outputs of the last run, in the program's order and element types. */
 void *const *mb_worker_outputs(const struct mb_worker *worker);
 
-/* Waits until the worker's threads have gone to sleep (its processor time stands still), so that
- * the next executor has the machine to itself; at most 100 ms. False when they never did. */
+/* Waits until all of the worker's threads sleep, so that the next executor has the machine to
+ * itself; at most 100 ms. False when they never did. */
 bool mb_worker_wait_parked(const struct mb_worker *worker);
 
 void mb_worker_stop(struct mb_worker *worker); /* NULL is fine */
