@@ -58,6 +58,11 @@ def test_scripts_missing(bare):
     assert "peers/openvino_peer.py is not beside the program" in reason(bare, "openvino")
 
 
+def test_doctor_and_list_name_them(bare, peers):
+    assert "openvino       cpu   ready if Python has its packages" in peers("doctor").stdout
+    assert "openvino       cpu" in peers("list", "executors").stdout
+
+
 def test_no_python(peers):
     done = peers(*RUN, "mind,openvino", "tiny.mind", env={"MINDBENCH_PYTHON": "/no/python"})
     assert done.returncode == 3
