@@ -156,3 +156,12 @@ enum mb_status mb_wire_receive(int fd, int64_t deadline_ns, int cancel_fd, enum 
     *status = (enum mb_status)header.status;
     return MB_OK;
 }
+
+bool mb_wire_wait_end(int fd, int64_t deadline_ns) {
+    char rest[4096];
+    while (wait_readable(fd, deadline_ns, -1, NULL) == MB_OK) {
+        const ssize_t got = recv(fd, rest, sizeof rest, 0);
+        if (got == 0 || (got < 0 && errno != EINTR)) return true;
+    }
+    return false;
+}

@@ -44,4 +44,8 @@ enum mb_status mb_wire_send(int fd, enum mb_message message, enum mb_status stat
 enum mb_status mb_wire_receive(int fd, int64_t deadline_ns, int cancel_fd, enum mb_message *message,
                                enum mb_status *status, struct mb_wire *payload, struct mb_err *err);
 
+/* Takes what still comes, whole messages or not (a wait may have been cut short within one), until
+ * the other end is gone: true; or until the deadline: false. */
+bool mb_wire_wait_end(int fd, int64_t deadline_ns);
+
 #endif

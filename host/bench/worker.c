@@ -371,14 +371,10 @@ bool mb_worker_wait_parked(const struct mb_worker *w) {
 void mb_worker_stop(struct mb_worker *w) {
     if (!w) return;
     if (w->pid) {
-        enum mb_message message;
-        enum mb_status status;
         const int64_t grace_ns = 2000000000;
-        mb_wire_clear(&w->wire);
         /* the reply to QUIT is the end of the stream */
         if (mb_wire_send(w->socket, MB_MSG_QUIT, MB_OK, NULL, NULL) == MB_OK &&
-            mb_wire_receive(w->socket, mb_clock_ns() + grace_ns, -1, &message, &status, &w->wire,
-                            NULL) == MB_E_CRASHED)
+            mb_wire_wait_end(w->socket, mb_clock_ns() + grace_ns))
             reap(w, NULL);
         else
             reap(w, "it did not quit");

@@ -169,8 +169,22 @@ static void waiting_ends_at_the_deadline_or_when_cancelled(void **state) {
     mb_wire_free(&in);
 }
 
+/* A run that is interrupted in the middle of a reply leaves the rest of it in the stream. */
+static void end_of_a_stream_behind_half_a_message(void **state) {
+    (void)state;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(write(pair[1], "half a message", 14), 14);
+    assert_false(mb_wire_wait_end(pair[0], mb_clock_ns() + 20000000));
+    assert_int_equal(write(pair[1], "and more", 8), 8);
+    close(pair[1]);
+    assert_true(mb_wire_wait_end(pair[0], mb_clock_ns() + 2000000000));
+    close(pair[0]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(end_of_a_stream_behind_half_a_message),
         cmocka_unit_test(values_follow_role_and_fan_in),
         cmocka_unit_test(memory_is_shared_by_descriptor),
         cmocka_unit_test(accuracy_measures),
