@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include "arena.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -61,12 +62,6 @@ struct mb_team {
     _Alignas(LINE) _Atomic uint32_t n_sleepers;
 };
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void sleep_on(_Atomic uint32_t *word, uint32_t value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
@@ -113,7 +108,7 @@ static void move_away(const struct mb_team *team, struct worker *worker) {
  * be there by now and is not is moved, and has a moment to come. */
 static void look_for_woken(struct mb_team *team) {
     const uint32_t number = atomic_load_explicit(&team->job, memory_order_relaxed);
-    const int64_t now = now_ns();
+    const int64_t now = mb_clock_ns();
     bool moved = false;
     if (now - team->woken_ns < WAKE_NS) return;
     team->woken_ns = 0;
@@ -123,7 +118,7 @@ static void look_for_woken(struct mb_team *team) {
         move_away(team, worker);
         moved = true;
     }
-    while (moved && now_ns() - now < WAKE_NS) {
+    while (moved && mb_clock_ns() - now < WAKE_NS) {
         moved = false;
         for (int i = 1; i < team->count; i++)
             if (atomic_load_explicit(&team->workers[i].seen, memory_order_relaxed) != number)
@@ -164,7 +159,7 @@ void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *ar
         atomic_store(&team->job, number + 2);
         if (atomic_load(&team->n_sleepers) > 0) {
             wake_all(&team->job);
-            team->woken_ns = now_ns();
+            team->woken_ns = mb_clock_ns();
         }
     } else {
         atomic_store_explicit(&team->end_phase, job.end_phase, memory_order_relaxed);
@@ -187,7 +182,7 @@ static bool read_job(struct mb_team *team, uint32_t number, struct job *job) {
 
 /* The number of a job other than `last`, awake for a while and asleep then. */
 static uint32_t wait_for_job(struct mb_team *team, uint32_t last) {
-    const int64_t end = now_ns() + SPIN_NS;
+    const int64_t end = mb_clock_ns() + SPIN_NS;
     uint32_t number;
     do {
         for (int i = 0; i < SPINS_A_LOOK; i++) {
@@ -195,7 +190,7 @@ static uint32_t wait_for_job(struct mb_team *team, uint32_t last) {
             if (number != last) return number;
             _mm_pause();
         }
-    } while (now_ns() < end);
+    } while (mb_clock_ns() < end);
     atomic_fetch_add(&team->n_sleepers, 1);
     while ((number = atomic_load(&team->job)) == last) sleep_on(&team->job, last);
     atomic_fetch_sub(&team->n_sleepers, 1);
