@@ -1,13 +1,14 @@
 #include "runner.h"
 
 #include "clock.h"
+#include "conclude.h"
 #include "random.h"
+#include "reason.h"
 #include "reference.h"
 #include "worker.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,6 @@ static const double batch_ns = 1e6;        /* a sample of device time: far above
                                               microsecond */
 static const double energy_ns = 2e9;       /* twenty times the slowest counter's period */
 static const double least_energy_mj = 1e3; /* a thousand times what the counter can tell apart */
-static const double most_clock_spread = 0.05;
 
 struct racer {
     const struct mb_executor_entry *entry;
@@ -44,16 +44,6 @@ struct race {
     struct mb_nvml *nvml; /* NULL: bench->gpu_reason says why */
     uint64_t draws;       /* position in the stream of random orders */
 };
-
-static const char *arena_printf(struct mb_arena *arena, const char *format, ...) {
-    char text[640];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    const char *copy = mb_arena_strndup(arena, text, strlen(text));
-    return copy ? copy : "no memory for the reason";
-}
 
 static void report_progress(const struct race *r, const char *what, double share) {
     if (r->config->progress)
@@ -82,7 +72,7 @@ static enum mb_status compute_reference(struct race *r, struct mb_err *err) {
  * finding about it. */
 static void drop(struct race *r, struct racer *racer, enum mb_status why, const char *reason) {
     struct mb_executor_result *e = racer->result;
-    const char *kept = arena_printf(&r->result->arena, "%s", reason);
+    const char *kept = mb_reason(&r->result->arena, "%s", reason);
     mb_worker_stop(racer->worker);
     racer->worker = NULL;
     e->valid = false;
@@ -116,16 +106,16 @@ static bool check_outputs(struct race *r, struct racer *racer, const char *when)
     if (a.finite_agree && a.rel_l2 <= rel_l2 && a.max_rel <= max_rel) return true;
     if (!a.finite_agree)
         drop(r, racer, MB_E_NUMERIC,
-             arena_printf(&r->result->arena,
-                          "wrong output %s: NaN or infinity where the reference has none, or the "
-                          "reverse",
-                          when));
+             mb_reason(&r->result->arena,
+                       "wrong output %s: NaN or infinity where the reference has none, or the "
+                       "reverse",
+                       when));
     else
         drop(r, racer, MB_E_NUMERIC,
-             arena_printf(&r->result->arena,
-                          "wrong output %s: relative L2 error %.2e (allowed %.0e), largest error "
-                          "%.2e of the largest value (allowed %.0e)",
-                          when, a.rel_l2, rel_l2, a.max_rel, max_rel));
+             mb_reason(&r->result->arena,
+                       "wrong output %s: relative L2 error %.2e (allowed %.0e), largest error "
+                       "%.2e of the largest value (allowed %.0e)",
+                       when, a.rel_l2, rel_l2, a.max_rel, max_rel));
     return false;
 }
 
@@ -163,12 +153,13 @@ static enum mb_status time_on_device(struct race *r, struct racer *racer,
                                               patience(r, racer, (double)n * d->n_runs),
                                               d->samples_ns + d->n_samples, err);
     if (st == MB_OK) {
-        d->n_samples += n;
+        for (const size_t end = d->n_samples + n; d->n_samples < end; d->n_samples++)
+            d->samples_ns[d->n_samples] = mb_stats_whole_ps(d->samples_ns[d->n_samples]);
         return MB_OK;
     }
     if (ends_race(r, st) || !mb_worker_alive(racer->worker)) return st;
     if (st != MB_E_UNSUPPORTED && st != MB_E_TIMEOUT && st != MB_E_NOMEM) return st;
-    d->reason = arena_printf(&r->result->arena, "%s", err->text);
+    d->reason = mb_reason(&r->result->arena, "%s", err->text);
     return MB_OK;
 }
 
@@ -205,7 +196,7 @@ static void open_nvml(struct race *r) {
     if (!*uuid)
         r->bench->gpu_reason = "no executor names a GPU";
     else if (mb_nvml_open(uuid, &r->nvml, &err) != MB_OK)
-        r->bench->gpu_reason = arena_printf(&r->result->arena, "%s", err.text);
+        r->bench->gpu_reason = mb_reason(&r->result->arena, "%s", err.text);
 }
 
 static void read_gpu(struct race *r, struct racer *racer) {
@@ -227,25 +218,6 @@ static void count_other_processes(struct race *r) {
     const int all = r->nvml ? mb_nvml_n_processes(r->nvml) : -1;
     const int ours = (int)n_running(r), others = all > ours ? all - ours : 0;
     if (all >= 0 && others > r->bench->n_other_processes) r->bench->n_other_processes = others;
-}
-
-/* Marks a row that was measured while the device was held back. */
-static void judge_clocks(struct race *r, struct mb_executor_result *e) {
-    double lowest = INFINITY, highest = 0;
-    int64_t reasons = 0;
-    char text[128], spread[64] = "";
-    for (size_t i = 0; i < e->n_gpu_states; i++) {
-        lowest = fmin(lowest, e->gpu_states[i].sm_mhz);
-        highest = fmax(highest, e->gpu_states[i].sm_mhz);
-        if (e->gpu_states[i].reasons > 0) reasons |= e->gpu_states[i].reasons;
-    }
-    reasons &= MB_NVML_THROTTLED;
-    if (highest > 0 && (highest - lowest) / highest > most_clock_spread)
-        snprintf(spread, sizeof spread, "%sSM clock from %.0f to %.0f MHz", reasons ? ", " : "",
-                 lowest, highest);
-    if (reasons || *spread)
-        e->throttled = arena_printf(&r->result->arena, "%s%s",
-                                    mb_nvml_throttle_text(text, sizeof text, reasons), spread);
 }
 
 /* Runs one after another for two seconds between two reads of the energy counter. */
@@ -275,10 +247,10 @@ static enum mb_status measure_energy(struct race *r, struct racer *racer, struct
         e->energy_per_run_mj = used / (double)n_runs;
         e->energy_reason = NULL;
     } else {
-        e->energy_reason = arena_printf(&r->result->arena,
-                                        "the energy counter moved by %.0f mJ in %.0f s; 1000 mJ is "
-                                        "the least",
-                                        used, energy_ns / 1e9);
+        e->energy_reason = mb_reason(&r->result->arena,
+                                     "the energy counter moved by %.0f mJ in %.0f s; 1000 mJ is "
+                                     "the least",
+                                     used, energy_ns / 1e9);
     }
     return MB_OK;
 }
@@ -360,7 +332,8 @@ static enum mb_status run_block(struct race *r, struct racer *racer, uint32_t n,
     if (st != MB_OK) return st;
     read_gpu(r, racer);
     e->measured = true;
-    e->n_samples += n;
+    for (const size_t end = e->n_samples + n; e->n_samples < end; e->n_samples++)
+        e->samples_ns[e->n_samples] = mb_stats_whole_ps(e->samples_ns[e->n_samples]);
     e->n_blocks++;
     racer->first_of_block[e->n_blocks] = e->n_samples;
     if (!check_outputs(r, racer, "during timing")) return MB_OK;
@@ -397,8 +370,6 @@ static size_t n_running(const struct race *r) {
     return n;
 }
 
-static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *out);
-
 static bool precise_enough(struct race *r) {
     struct mb_comparison c;
     if (r->config->n_executors < 2) {
@@ -406,7 +377,8 @@ static bool precise_enough(struct race *r) {
                                                r->racers[0].result->n_samples, r->config->seed);
         return (s.ci_high - s.ci_low) / 2 <= r->config->max_noise * s.p50;
     }
-    compare(r, 0, 1, &c);
+    c = mb_compare_executors(r->racers[0].result, r->racers[1].result, r->config->seed,
+                             &r->result->arena);
     return !c.withheld &&
            (c.speedup.high - c.speedup.low) / 2 <= r->config->max_noise * c.speedup.value;
 }
@@ -486,105 +458,15 @@ static enum mb_status race(struct race *r, struct mb_err *err) {
     return st == MB_OK ? measure_all_energy(r, err) : st;
 }
 
-/* ---- what it comes to ---- */
-
-static void compare(struct race *r, size_t a, size_t b, struct mb_comparison *out) {
-    const struct mb_executor_result *x = r->racers[a].result, *y = r->racers[b].result;
-    *out = (struct mb_comparison){.a = x->name, .b = y->name, .withheld = true};
-    size_t blocks = x->n_blocks < y->n_blocks ? x->n_blocks : y->n_blocks;
-    if (!x->measured || !y->measured) {
-        out->reason =
-            arena_printf(&r->result->arena, "%s was not measured", (x->measured ? y : x)->name);
-    } else if (!x->valid || !y->valid) {
-        out->reason = arena_printf(&r->result->arena, "%s is INVALID", (x->valid ? y : x)->name);
-    } else if (x->info.precision != y->info.precision) {
-        out->reason = "precision differs";
-    } else if (blocks == 0) {
-        out->reason = "no block was measured on both sides";
-    } else {
-        out->withheld = false;
-        out->speedup = mb_stats_paired_speedup(x->samples_ns, x->first_of_block, y->samples_ns,
-                                               y->first_of_block, blocks, r->config->seed);
-        out->throughput_ratio =
-            mb_stats_paired_throughput(x->samples_ns, x->first_of_block, y->samples_ns,
-                                       y->first_of_block, blocks, r->config->seed);
-        out->verdict = mb_stats_verdict(&out->speedup, MB_LEAST_EFFECT);
-    }
-}
-
-static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
-
-/* Whether `e` is the better rival of `mind` than `other` (NULL: none yet): of its precision, so
- * that there is a ratio, and among those the faster. */
-static bool is_nearer(const struct mb_executor_result *mind, const struct mb_executor_result *e,
-                      const struct mb_executor_result *other) {
-    if (!other) return true;
-    const bool alike = e->info.precision == mind->info.precision;
-    const bool other_alike = other->info.precision == mind->info.precision;
-    return alike == other_alike ? e->latency_ns.p50 < other->latency_ns.p50 : alike;
-}
-
-static enum mb_status conclude(struct race *r, struct mb_err *err) {
-    const double none = (double)NAN;
-    const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
-    struct mb_benchmark_result *bench = r->bench;
-    const size_t n = r->config->n_executors;
-    bench->against_eager = bench->against_fastest = -1;
-    for (size_t i = 0; i < n; i++) {
-        struct mb_executor_result *e = &bench->executors[i];
-        if (e->n_samples)
-            e->latency_ns = mb_stats_summary(e->samples_ns, e->n_samples, r->config->seed);
-        else
-            e->latency_ns = no_samples;
-        if (e->n_samples && !e->latency_ns.n)
-            return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
-        for (int k = 0; k < MB_N_DEVICE_SERIES; k++) {
-            struct mb_device_time *d = &e->device_time[k];
-            d->summary_ns = d->n_samples
-                                ? mb_stats_summary(d->samples_ns, d->n_samples, r->config->seed)
-                                : no_samples;
-            if (d->n_samples && !d->summary_ns.n)
-                return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
-            if (!d->n_samples && !d->reason)
-                d->reason = e->invalid_reason ? e->invalid_reason
-                            : e->reason       ? e->reason
-                                              : "no block was timed";
-        }
-        if (isnan(e->energy_per_run_mj) && !e->energy_reason)
-            e->energy_reason = e->reason           ? e->reason
-                               : e->invalid_reason ? e->invalid_reason
-                                                   : "the race ended before";
-        judge_clocks(r, e);
-    }
-    bench->comparisons = mb_arena_calloc(&r->result->arena, 2 * n, sizeof *bench->comparisons);
-    if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
-    const struct mb_executor_result *fastest = NULL;
-    size_t eager = 0; /* the first executor: no other is compared with torch-eager */
-    for (size_t i = 1; i < n; i++) {
-        const struct mb_executor_result *e = &bench->executors[i];
-        compare(r, 0, i, &bench->comparisons[bench->n_comparisons++]);
-        if (strcmp(e->name, "torch-eager") == 0) {
-            eager = i;
-            bench->against_eager = (int)i - 1;
-        }
-        if (is_torch(e->name) && e->valid && e->n_samples &&
-            is_nearer(&bench->executors[0], e, fastest)) {
-            fastest = e;
-            bench->against_fastest = (int)i - 1;
-        }
-    }
-    for (size_t i = 1; eager && i < n; i++)
-        if (i != eager) compare(r, i, eager, &bench->comparisons[bench->n_comparisons++]);
-    return MB_OK;
-}
+/* ---- the benchmark ---- */
 
 static void describe(struct race *r) {
     const struct mb_program *p = r->config->program;
     struct mb_benchmark_result *bench = r->bench;
     char text[1024] = "", type[160];
     size_t used = 0;
-    bench->name = arena_printf(&r->result->arena, "%s", r->config->name);
-    bench->file = r->config->file ? arena_printf(&r->result->arena, "%s", r->config->file) : NULL;
+    bench->name = mb_reason(&r->result->arena, "%s", r->config->name);
+    bench->file = r->config->file ? mb_reason(&r->result->arena, "%s", r->config->file) : NULL;
     bench->flops = mb_program_flops(p);
     bench->bytes = mb_program_bytes(p);
     bench->cold = r->config->cold;
@@ -678,6 +560,6 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
     mb_nvml_close(r.nvml);
     mb_shared_close(&r.params);
-    if (st == MB_OK) st = conclude(&r, err);
+    if (st == MB_OK) st = mb_conclude(out, config->seed, &result->arena, err);
     return st == MB_OK ? cut : st;
 }

@@ -19,6 +19,8 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+double mb_stats_whole_ps(double ns) { return nearbyint(ns * 1e3) / 1e3; }
+
 double mb_stats_quantile_sorted(const double *sorted, size_t n, double q) {
     double at = q * (double)(n - 1);
     size_t below = (size_t)at;

@@ -20,6 +20,10 @@ struct mb_interval {
  * and seed give equal intervals. Allocates n doubles twice; on failure n is 0 in the result. */
 struct mb_summary mb_stats_summary(const double *values, size_t n, uint64_t seed);
 
+/* The nearest whole number of picoseconds. Samples are kept so: below 1,000 s a result file's
+ * fifteen digits then hold them exactly, and whoever reads it forms the very same statistics. */
+double mb_stats_whole_ps(double ns);
+
 /* q in [0, 1] of a sorted array. */
 double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
 

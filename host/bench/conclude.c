@@ -1,0 +1,127 @@
+#include "conclude.h"
+
+#include "reason.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const double most_clock_spread = 0.05;
+
+/* Marks a row that was measured while the device was held back. */
+static void judge_clocks(struct mb_executor_result *e, struct mb_arena *arena) {
+    double lowest = INFINITY, highest = 0;
+    int64_t reasons = 0;
+    char text[128], spread[64] = "";
+    e->throttled = NULL;
+    for (size_t i = 0; i < e->n_gpu_states; i++) {
+        lowest = fmin(lowest, e->gpu_states[i].sm_mhz);
+        highest = fmax(highest, e->gpu_states[i].sm_mhz);
+        if (e->gpu_states[i].reasons > 0) reasons |= e->gpu_states[i].reasons;
+    }
+    reasons &= MB_NVML_THROTTLED;
+    if (highest > 0 && (highest - lowest) / highest > most_clock_spread)
+        snprintf(spread, sizeof spread, "%sSM clock from %.0f to %.0f MHz", reasons ? ", " : "",
+                 lowest, highest);
+    if (reasons || *spread)
+        e->throttled =
+            mb_reason(arena, "%s%s", mb_nvml_throttle_text(text, sizeof text, reasons), spread);
+}
+
+static enum mb_status summarize(const double *samples_ns, size_t n, uint64_t seed,
+                                struct mb_summary *out, struct mb_err *err) {
+    const double none = (double)NAN;
+    const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
+    *out = n ? mb_stats_summary(samples_ns, n, seed) : no_samples;
+    if (n && !out->n) return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
+    return MB_OK;
+}
+
+static enum mb_status conclude_row(struct mb_executor_result *e, uint64_t seed,
+                                   struct mb_arena *arena, struct mb_err *err) {
+    enum mb_status st = summarize(e->samples_ns, e->n_samples, seed, &e->latency_ns, err);
+    for (int k = 0; k < MB_N_DEVICE_SERIES && st == MB_OK; k++) {
+        struct mb_device_time *d = &e->device_time[k];
+        st = summarize(d->samples_ns, d->n_samples, seed, &d->summary_ns, err);
+        if (!d->n_samples && !d->reason)
+            d->reason = e->invalid_reason ? e->invalid_reason
+                        : e->reason       ? e->reason
+                                          : "no block was timed";
+    }
+    if (isnan(e->energy_per_run_mj) && !e->energy_reason)
+        e->energy_reason = e->reason           ? e->reason
+                           : e->invalid_reason ? e->invalid_reason
+                                               : "the race ended before";
+    judge_clocks(e, arena);
+    return st;
+}
+
+struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
+                                          const struct mb_executor_result *b, uint64_t seed,
+                                          struct mb_arena *arena) {
+    struct mb_comparison c = {.a = a->name, .b = b->name, .withheld = true};
+    const size_t blocks = a->n_blocks < b->n_blocks ? a->n_blocks : b->n_blocks;
+    if (!a->measured || !b->measured) {
+        c.reason = mb_reason(arena, "%s was not measured", (a->measured ? b : a)->name);
+    } else if (!a->valid || !b->valid) {
+        c.reason = mb_reason(arena, "%s is INVALID", (a->valid ? b : a)->name);
+    } else if (a->info.precision != b->info.precision) {
+        c.reason = "precision differs";
+    } else if (blocks == 0) {
+        c.reason = "no block was measured on both sides";
+    } else {
+        c.withheld = false;
+        c.speedup = mb_stats_paired_speedup(a->samples_ns, a->first_of_block, b->samples_ns,
+                                            b->first_of_block, blocks, seed);
+        c.throughput_ratio = mb_stats_paired_throughput(
+            a->samples_ns, a->first_of_block, b->samples_ns, b->first_of_block, blocks, seed);
+        c.verdict = mb_stats_verdict(&c.speedup, MB_LEAST_EFFECT);
+    }
+    return c;
+}
+
+static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
+
+/* Whether `e` is the better rival of `mind` than `other` (NULL: none yet): of its precision, so
+ * that there is a ratio, and among those the faster. */
+static bool is_nearer(const struct mb_executor_result *mind, const struct mb_executor_result *e,
+                      const struct mb_executor_result *other) {
+    if (!other) return true;
+    const bool alike = e->info.precision == mind->info.precision;
+    const bool other_alike = other->info.precision == mind->info.precision;
+    return alike == other_alike ? e->latency_ns.p50 < other->latency_ns.p50 : alike;
+}
+
+enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, struct mb_arena *arena,
+                           struct mb_err *err) {
+    const size_t n = bench->n_executors;
+    for (size_t i = 0; i < n; i++) {
+        enum mb_status st = conclude_row(&bench->executors[i], seed, arena, err);
+        if (st != MB_OK) return st;
+    }
+    bench->against_eager = bench->against_fastest = -1;
+    bench->n_comparisons = 0;
+    bench->comparisons = mb_arena_calloc(arena, 2 * n, sizeof *bench->comparisons);
+    if (!bench->comparisons) return mb_fail(err, MB_E_NOMEM, "no memory for comparisons");
+    const struct mb_executor_result *fastest = NULL;
+    size_t eager = 0; /* the first executor: no other is compared with torch-eager */
+    for (size_t i = 1; i < n; i++) {
+        const struct mb_executor_result *e = &bench->executors[i];
+        bench->comparisons[bench->n_comparisons++] =
+            mb_compare_executors(&bench->executors[0], e, seed, arena);
+        if (strcmp(e->name, "torch-eager") == 0) {
+            eager = i;
+            bench->against_eager = (int)i - 1;
+        }
+        if (is_torch(e->name) && e->valid && e->n_samples &&
+            is_nearer(&bench->executors[0], e, fastest)) {
+            fastest = e;
+            bench->against_fastest = (int)i - 1;
+        }
+    }
+    for (size_t i = 1; eager && i < n; i++)
+        if (i != eager)
+            bench->comparisons[bench->n_comparisons++] =
+                mb_compare_executors(&bench->executors[i], &bench->executors[eager], seed, arena);
+    return MB_OK;
+}
