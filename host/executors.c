@@ -34,12 +34,35 @@ const struct mb_executor_entry mb_executor_entries[] = {
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;
 
-const struct mb_executor_entry *mb_executor_find(const char *name, const char *device) {
-    for (size_t i = 0; i < mb_n_executor_entries; i++) {
-        const struct mb_executor_entry *e = &mb_executor_entries[i];
-        if (strcmp(e->name, name) == 0 && strcmp(e->device, device) == 0) return e;
-    }
+static const struct mb_executor_entry *admitted;
+static size_t n_admitted;
+
+void mb_executors_admit(const struct mb_executor_entry *entries, size_t n) {
+    admitted = entries;
+    n_admitted = n;
+}
+
+static const struct mb_executor_entry *find_in(const struct mb_executor_entry *entries, size_t n,
+                                               const char *name, const char *device) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(entries[i].name, name) == 0 && strcmp(entries[i].device, device) == 0)
+            return &entries[i];
     return NULL;
+}
+
+const struct mb_executor_entry *mb_executor_find(const char *name, const char *device) {
+    const struct mb_executor_entry *e =
+        find_in(mb_executor_entries, mb_n_executor_entries, name, device);
+    return e ? e : find_in(admitted, n_admitted, name, device);
+}
+
+bool mb_executor_is_admitted(const struct mb_executor_entry *entry) {
+    return find_in(admitted, n_admitted, entry->name, entry->device) == entry;
+}
+
+size_t mb_executor_number(const struct mb_executor_entry *entry) {
+    return mb_executor_is_admitted(entry) ? mb_n_executor_entries + (size_t)(entry - admitted)
+                                          : (size_t)(entry - mb_executor_entries);
 }
 
 /* A file named from the folder that the program lies in. */

@@ -24,6 +24,14 @@ struct mb_executor_entry {
 extern const struct mb_executor_entry mb_executor_entries[];
 extern const size_t mb_n_executor_entries;
 
+/* Others that mb_executor_find finds from now on and that no list names: host/selftest's, in its
+ * own processes only. The entries outlive the process. */
+void mb_executors_admit(const struct mb_executor_entry *entries, size_t n);
+bool mb_executor_is_admitted(const struct mb_executor_entry *entry);
+
+/* A number of its own for each entry. */
+size_t mb_executor_number(const struct mb_executor_entry *entry);
+
 /* NULL when there is none of that name on that device ("cpu", "cuda"). */
 const struct mb_executor_entry *mb_executor_find(const char *name, const char *device);
 

@@ -1,5 +1,6 @@
 /* mindbench: compiles MIND tensor programs, runs them, and races them against libtorch. This file
  * only finds the command; each is a file in host/cli/. */
+#include "cheats.h"
 #include "cli.h"
 #include "machine.h"
 #include "worker.h"
@@ -34,7 +35,10 @@ static void print_help(FILE *out) {
 int main(int argc, char **argv) {
     const char *names[N_COMMANDS];
     const char *name = argc > 1 ? argv[1] : "--help";
-    if (strcmp(name, MB_WORKER_COMMAND) == 0) return mb_worker_serve();
+    if (strcmp(name, MB_WORKER_COMMAND) == 0) {
+        if (argc > 2 && strcmp(argv[2], MB_WORKER_SELFTEST) == 0) mb_cheats_admit();
+        return mb_worker_serve();
+    }
     setlocale(LC_CTYPE, ""); /* for the tables' sign; numbers stay as in C */
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_help(argc > 1 ? stdout : stderr);

@@ -81,7 +81,9 @@ fail:
 static enum mb_status spawn(struct mb_worker *w, const struct mb_executor_entry *executor,
                             int child_socket, int params_fd, int trace_fd, char **env,
                             struct mb_err *err) {
-    char *own[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND}, NULL};
+    char selftest[] = MB_WORKER_SELFTEST;
+    char *own[] = {(char[]){"mindbench"}, (char[]){MB_WORKER_COMMAND},
+                   mb_executor_is_admitted(executor) ? selftest : NULL, NULL};
     char **script = executor->kind == MB_SCRIPT ? mb_executor_command(executor) : NULL;
     char **argv = script ? script : own;
     posix_spawn_file_actions_t actions;

@@ -18,6 +18,8 @@
 
 /* argv[1] of a worker process; main.c calls mb_worker_serve when it sees it. */
 #define MB_WORKER_COMMAND "worker"
+/* argv[2] where the executor is an admitted one, which main.c then admits there too. */
+#define MB_WORKER_SELFTEST "selftest"
 
 /* The child's side: serves commands until told to quit or until the parent is gone. Exit status. */
 int mb_worker_serve(void);

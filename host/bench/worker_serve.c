@@ -194,7 +194,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     }
     config.executor = entry->name;
     config.device = entry->device;
-    s->nvtx = mb_nvtx_open(benchmark, entry->name, (size_t)(entry - mb_executor_entries), s->trace);
+    s->nvtx = mb_nvtx_open(benchmark, entry->name, mb_executor_number(entry), s->trace);
     mb_nvtx_begin(s->nvtx, MB_NVTX_COMPILE, 0);
     MB_TRY(compile(s, wire, &phases, err));
     mb_nvtx_end(s->nvtx);

@@ -28,6 +28,7 @@ enum mb_exit {
     COMMAND(check, "check", "FILE.mind...", "diagnostics only")                                    \
     COMMAND(compile, "compile", "FILE.mind", "print what a stage of the compiler made")            \
     COMMAND(bench_kernels, "bench-kernels", "", "each kernel of a device against its ceilings")    \
+    COMMAND(selftest, "selftest", "", "tries to fool the harness; a table of caught and missed")   \
     COMMAND(list, "list", "[workloads|executors|kernels|devices]", "what there is")                \
     COMMAND(doctor, "doctor", "",                                                                  \
             "what this machine has, lacks, and what would disturb a measurement")

@@ -80,7 +80,7 @@ def test_doctor(bare):
     assert "libmindbench_torch.so is not beside the program" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "check", "compile", "bench-kernels", "list", "doctor"])
+@pytest.mark.parametrize("command", ["run", "check", "compile", "bench-kernels", "list", "doctor", "selftest"])
 def test_help(bare, command):
     done = bare(command, "--help")
     assert done.returncode == 0 and done.stdout.startswith(f"Usage: mindbench {command}")
