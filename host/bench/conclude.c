@@ -37,9 +37,10 @@ static enum mb_status summarize(const double *samples_ns, size_t n, uint64_t see
     return MB_OK;
 }
 
-static enum mb_status conclude_row(struct mb_executor_result *e, uint64_t seed,
+static enum mb_status conclude_row(struct mb_executor_result *e, int64_t batch, uint64_t seed,
                                    struct mb_arena *arena, struct mb_err *err) {
     enum mb_status st = summarize(e->samples_ns, e->n_samples, seed, &e->latency_ns, err);
+    e->throughput = (double)batch / (e->latency_ns.mean * 1e-9);
     for (int k = 0; k < MB_N_DEVICE_SERIES && st == MB_OK; k++) {
         struct mb_device_time *d = &e->device_time[k];
         st = summarize(d->samples_ns, d->n_samples, seed, &d->summary_ns, err);
@@ -96,7 +97,7 @@ enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, str
                            struct mb_err *err) {
     const size_t n = bench->n_executors;
     for (size_t i = 0; i < n; i++) {
-        enum mb_status st = conclude_row(&bench->executors[i], seed, arena, err);
+        enum mb_status st = conclude_row(&bench->executors[i], bench->batch, seed, arena, err);
         if (st != MB_OK) return st;
     }
     bench->against_eager = bench->against_fastest = -1;

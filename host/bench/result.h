@@ -67,6 +67,7 @@ struct mb_executor_result {
         *first_of_block; /* n_blocks + 1 entries: block i is samples first[i]..first[i+1]-1 */
     size_t n_blocks;
     struct mb_summary latency_ns; /* NaN without samples */
+    double throughput; /* samples (of a batch) per second: batch / mean latency; NaN likewise */
     struct mb_device_time device_time[MB_N_DEVICE_SERIES];
     /* The GPU right after blocks of this executor, and what that says. */
     struct mb_nvml_state *gpu_states;

@@ -34,7 +34,7 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             fprintf(out, ",%lld,%zu", (long long)b->batch, measured ? e->n_samples : 0);
             for (size_t k = 0; k < sizeof us / sizeof *us; k++)
                 mb_csv_number(out, measured, us[k] / 1e3);
-            mb_csv_number(out, measured, mb_view_throughput(b, e));
+            mb_csv_number(out, measured, e->throughput);
             mb_csv_number(out, measured, e->rel_l2_error);
             mb_csv_number(out, measured, e->max_abs_error);
             mb_csv_number(out, measured, e->max_rel_error);
@@ -90,7 +90,7 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
                     mb_view_time(p50, sizeof p50, s->p50), mb_view_time(low, sizeof low, s->ci_low),
                     mb_view_time(high, sizeof high, s->ci_high),
                     mb_view_time(p95, sizeof p95, s->p95), mb_view_time(p99, sizeof p99, s->p99),
-                    mb_view_rate(rate, sizeof rate, mb_view_throughput(b, e)),
+                    mb_view_rate(rate, sizeof rate, e->throughput),
                     isfinite(e->rel_l2_error) ? error : "-",
                     mb_view_has_ratio(c) ? mb_view_ratio(ratio, sizeof ratio, &c->speedup, "x")
                                          : "",

@@ -228,8 +228,7 @@ static void put_headline(const struct page *page, const struct mb_result *result
             const struct mb_executor_result *e = mb_view_executor(b, sides[s]);
             no_number = problem(e, text[s], sizeof text[s]);
             if (!no_number && latency) mb_view_time(text[s], sizeof text[s], e->latency_ns.p50);
-            if (!no_number && !latency)
-                mb_view_rate(text[s], sizeof text[s], mb_view_throughput(b, e));
+            if (!no_number && !latency) mb_view_rate(text[s], sizeof text[s], e->throughput);
             cells[s + 1] = (struct cell){text[s], no_number && e && e->measured ? RED : PLAIN};
         }
         cells[3] = ratio_cell(page, mb_view_headline(b, b->against_eager),

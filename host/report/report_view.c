@@ -40,11 +40,6 @@ bool mb_view_has_ratio(const struct mb_comparison *comparison) {
     return comparison && !comparison->withheld && isfinite(comparison->speedup.value);
 }
 
-double mb_view_throughput(const struct mb_benchmark_result *benchmark,
-                          const struct mb_executor_result *executor) {
-    return (double)benchmark->batch / (executor->latency_ns.mean * 1e-9);
-}
-
 const struct mb_device_time *mb_view_device_time(const struct mb_benchmark_result *benchmark,
                                                  const struct mb_executor_result *executor) {
     return &executor->device_time[benchmark->cold ? MB_DEVICE_cold : MB_DEVICE_batch];

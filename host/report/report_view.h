@@ -27,10 +27,6 @@ const struct mb_comparison *mb_view_headline(const struct mb_benchmark_result *b
 /* Whether the comparison holds a ratio that may be shown. */
 bool mb_view_has_ratio(const struct mb_comparison *comparison);
 
-/* Samples per second: batch / mean latency. */
-double mb_view_throughput(const struct mb_benchmark_result *benchmark,
-                          const struct mb_executor_result *executor);
-
 /* The device time that goes with the benchmark's latency: single runs from cold caches where those
  * were evicted, else runs back to back. */
 const struct mb_device_time *mb_view_device_time(const struct mb_benchmark_result *benchmark,

@@ -172,6 +172,11 @@ static void fixture_make(struct fixture *f) {
         .against_fastest = 0,
     };
 
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 4; k++)
+            f->executors[i][k].throughput =
+                (double)f->benchmarks[i].batch / (f->executors[i][k].latency_ns.mean * 1e-9);
+
     f->result = (struct mb_result){
         .argc = 2,
         .argv = fixture_argv,

@@ -1,0 +1,54 @@
+/* Result files: reading what `mindbench run` wrote back into the structure that it was written
+ * from.
+ *
+ *     MB_TRY(mb_result_file_read("base.json", &file, &err));
+ *     ... file->result, file->machine, file->build ...
+ *     mb_result_file_free(file);
+ *
+ * A file is material to judge: anything may stand in it. What is read has every field of its kind
+ * and range, blocks that divide their samples, and comparisons of executors that are there; whether
+ * its statistics follow from its samples is verify's to find out (verify.h). */
+#ifndef MB_RESULT_FILE_H
+#define MB_RESULT_FILE_H
+
+#include "machine.h"
+#include "result.h"
+#include "status.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+enum {
+    MB_RESULT_MAX_MIB = 64,   /* of a file */
+    MB_RESULT_MAX_DEPTH = 32, /* of objects and arrays in each other */
+};
+
+struct mb_result_file {
+    struct mb_result result; /* its arena holds all that is pointed to */
+    struct mb_machine machine;
+    struct mb_build build; /* that measured */
+};
+
+/* Reads and checks one file. Errors are one line `FILE: WHY; TRY`: MB_E_IO, MB_E_INVALID (no JSON,
+ * no result, another schema version, a key missing, unknown or of the wrong kind), MB_E_NOMEM. */
+enum mb_status mb_result_file_read(const char *path, struct mb_result_file **out,
+                                   struct mb_err *err);
+void mb_result_file_free(struct mb_result_file *file); /* NULL is fine */
+
+/* The same in steps, for those who need the JSON too. The text need not end in NUL; `name` is for
+ * messages. */
+enum mb_status mb_result_load(const char *path, json_t **out, struct mb_err *err);
+enum mb_status mb_result_parse(const char *name, const char *text, size_t len, json_t **out,
+                               struct mb_err *err);
+enum mb_status mb_result_file_new(const char *name, json_t *json, struct mb_result_file **out,
+                                  struct mb_err *err);
+
+/* As mb_report_json, of a result that was read. */
+enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **out,
+                                   struct mb_err *err);
+
+/* Fills *out from a parsed file of this schema version; on failure there is nothing to free, and
+ * the text lacks the file's name. Used by mb_result_file_new. */
+enum mb_status mb_result_file_fill(json_t *json, struct mb_result_file *out, struct mb_err *err);
+
+#endif
