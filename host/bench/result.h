@@ -53,6 +53,39 @@ struct mb_device_time {
     struct mb_summary summary_ns; /* NaN without samples */
 };
 
+/* One process of an executor. An executor is started anew several times in a race, each time in two
+ * processes that are measured in the same rounds, so that a start can be compared with itself:
+ * processes 2 g and 2 g + 1 are its g-th start. */
+struct mb_process {
+    double *warmup_ns; /* single runs before its first block, in the order measured; no statistic
+                          counts them */
+    size_t n_warmup;
+    size_t steady_from; /* first of them that belongs to the steady state (steady.h); n_warmup:
+                           none does */
+};
+
+/* The machine while a block was measured, its untimed runs included; read before and after it,
+ * never during. NaN or -1: this machine does not tell. */
+struct mb_block_state {
+    double start_ns;          /* since the first block of the benchmark */
+    double second_timer_ns;   /* the block's timed runs by the second timer (timers.h) */
+    double steal_ns;          /* that the hypervisor gave to others, of all processors together */
+    double cpu_mhz;           /* fastest processor right after the block */
+    double temperature_c;     /* hottest sensor right after the block */
+    int64_t migrations;       /* of the worker's threads between processors */
+    int64_t context_switches; /* of the worker's threads, against their will */
+};
+
+/* An executor against itself: its odd processes against its even ones, by the statistics that
+ * executors are compared with. The true ratio is 1. */
+struct mb_control {
+    const char *reason; /* why there is none; NULL when there is one */
+    struct mb_interval ratio;
+    enum mb_verdict verdict; /* FAST or SLOW is a false alarm */
+    double detectable;       /* the smallest relative change that is told from none in four of five
+                                races like this one */
+};
+
 struct mb_executor_result {
     const char *name, *device;
     bool measured;              /* false: nothing below is filled but `reason` */
@@ -66,6 +99,17 @@ struct mb_executor_result {
     const size_t
         *first_of_block; /* n_blocks + 1 entries: block i is samples first[i]..first[i+1]-1 */
     size_t n_blocks;
+    const size_t *process_of_block;      /* n_blocks entries */
+    struct mb_block_state *block_states; /* n_blocks entries */
+    struct mb_process *processes;
+    size_t n_processes;
+    const char *unsteady; /* drift, or no steady state: what was seen; NULL when steady */
+    double drift;         /* relative change of a block's median from the first to the last block of
+                             a process, NaN with too few blocks */
+    double timer_disagreement; /* (second timer - samples) / second timer, median over blocks; NaN:
+                                  `timer_reason` says why */
+    const char *timer_reason;
+    struct mb_control control;
     struct mb_summary latency_ns; /* NaN without samples */
     double throughput; /* samples (of a batch) per second: batch / mean latency; NaN likewise */
     struct mb_device_time device_time[MB_N_DEVICE_SERIES];
@@ -88,7 +132,10 @@ struct mb_comparison {
     const char *reason;
     struct mb_interval speedup;          /* latency of b / latency of a */
     struct mb_interval throughput_ratio; /* throughput of a / throughput of b */
-    enum mb_verdict verdict;             /* of a against b */
+    double detectable;       /* smallest relative change that this race could have told from none */
+    enum mb_verdict verdict; /* of a against b */
+    const char
+        *verdict_reason; /* why it is AMBG although the interval alone says more; else NULL */
 };
 
 struct mb_benchmark_result {
@@ -103,6 +150,13 @@ struct mb_benchmark_result {
                        memory */
     const char *gpu_reason; /* why the GPU's state was not read; NULL when it was */
     int n_other_processes;  /* most that were seen computing on the GPU; -1: unknown */
+    /* What no executor can be faster than: the cheapest algorithm known for the program against
+     * ceilings measured on this machine. NaN: `floor_reason` says why there is none. */
+    double floor_ns;
+    const char *floor_reason;
+    const char *ended_by; /* "samples", "duration", "max-noise", "timeout", "interrupt", "failure";
+                             NULL: not begun, or read from a file that does not say */
+    size_t n_controls, n_false_alarms; /* of the executors' controls */
     struct mb_executor_result *executors;
     size_t n_executors;
     struct mb_comparison *comparisons;
@@ -112,11 +166,21 @@ struct mb_benchmark_result {
     int against_eager, against_fastest;
 };
 
+/* How the intervals and verdicts of a run were formed. */
+struct mb_statistics {
+    uint32_t n_resamples;         /* of each bootstrap */
+    uint32_t n_restarts;          /* that were asked for */
+    double confidence;            /* of every interval */
+    double least_effect;          /* smallest relative difference that matters */
+    double max_noise, duration_s; /* stop rules; 0: none */
+};
+
 struct mb_result {
     struct mb_arena arena;
     int argc;
     char **argv;
     uint64_t seed;
+    struct mb_statistics statistics;
     int n_threads;
     enum mb_precision precision;
     double tolerance_rel_l2, tolerance_max_rel; /* what made an output wrong */

@@ -473,6 +473,8 @@ static void describe(struct race *r) {
     bench->transfers = r->config->transfers;
     bench->gpu_reason = "no executor was started";
     bench->n_other_processes = -1;
+    bench->floor_ns = (double)NAN;
+    bench->floor_reason = "no ceiling was measured";
     bench->batch = 1;
     for (uint32_t i = p->n_params; i-- > 0;)
         if (p->params[i].role == MB_INPUT && p->params[i].type.shape.rank > 0)
@@ -505,7 +507,9 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         e->device = c->device;
         e->valid = true;
         e->rel_l2_error = e->max_abs_error = e->max_rel_error = (double)NAN;
-        e->energy_per_run_mj = (double)NAN;
+        e->energy_per_run_mj = e->drift = e->timer_disagreement = (double)NAN;
+        e->timer_reason = "the race ended before";
+        e->control.reason = "the race ended before";
         for (int k = 0; k < MB_N_DEVICE_SERIES; k++) e->device_time[k].n_runs = 1;
 #define PHASE(name, meaning) e->phases.name = NAN;
         MB_PHASES(PHASE)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    N_RESAMPLES = 10000,
+    N_RESAMPLES = MB_RESAMPLES,
     /* From here on the bootstrap's limit is used: resampling costs N_RESAMPLES * n draws, and the
      * limit's ranks are then within one of the bootstrap's. */
     N_LARGE = 4000,

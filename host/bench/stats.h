@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MB_RESAMPLES  10000 /* of each bootstrap */
+#define MB_CONFIDENCE 0.95  /* of each interval */
+
 struct mb_summary {
     size_t n;
     double mean, stdev, min, max; /* stdev: n - 1 in the denominator, 0 for n = 1 */

@@ -611,6 +611,8 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
     struct mb_result result = {.argc = argc,
                                .argv = argv,
                                .seed = (uint64_t)o->seed,
+                               .statistics = {MB_RESAMPLES, 1, MB_CONFIDENCE, MB_LEAST_EFFECT,
+                                              o->max_noise, o->duration_s},
                                .n_threads = p->open.n_threads,
                                .precision = p->open.precision,
                                .tolerance_rel_l2 = MB_TOLERANCE_REL_L2,

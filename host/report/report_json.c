@@ -2,6 +2,7 @@
  * here both writes and reads (json_io.h): a new field is one line. */
 #include "json_io.h"
 #include "report.h"
+#include "report_noise.h"
 #include "report_view.h"
 #include "result_file.h"
 
@@ -241,6 +242,7 @@ static void executor(struct mb_io_object *o, const struct mb_benchmark_result *b
     o->blank = false;
     phases(o, e);
     samples(o, e);
+    mb_report_noise(o, e);
     if (!o->io->reading) return;
     e->latency_ns.n = e->n_samples;
     if (strcmp(word, mb_view_status(e)) != 0)
@@ -282,6 +284,12 @@ static void comparison(struct mb_io_object *o, struct mb_comparison *c) {
     mb_io_number(o, "throughput_ratio", &c->throughput_ratio.value, 1);
     mb_io_number(o, "throughput_ci_low", &c->throughput_ratio.low, 1);
     mb_io_number(o, "throughput_ci_high", &c->throughput_ratio.high, 1);
+    if (mb_io_optional(o, "detectable", !(c->detectable < 0))) {
+        mb_io_number(o, "detectable", &c->detectable, 1);
+        mb_io_text(o, "verdict_reason", &c->verdict_reason);
+    } else {
+        c->detectable = -1;
+    }
     const size_t verdict =
         mb_io_choice(o, "verdict", (size_t)c->verdict, verdicts, N_VERDICTS, none);
     o->blank = !none;
@@ -334,6 +342,20 @@ static int find_comparison(const struct mb_benchmark_result *b, const char *riva
     return -1;
 }
 
+/* Files written before there was all this lack it. */
+static void end_of_race(struct mb_io_object *o, struct mb_benchmark_result *b) {
+    int64_t n_controls = (int64_t)b->n_controls, n_false_alarms = (int64_t)b->n_false_alarms;
+    if (!mb_io_optional(o, "ended_by", b->ended_by || b->floor_reason)) return;
+    mb_io_number(o, "floor_us", &b->floor_ns, us);
+    mb_io_text(o, "floor_reason", &b->floor_reason);
+    mb_io_text(o, "ended_by", &b->ended_by);
+    mb_io_integer(o, "aa_controls", &n_controls, 0, INT32_MAX);
+    mb_io_integer(o, "aa_false_alarms", &n_false_alarms, 0, n_controls);
+    if (!o->io->reading) return;
+    b->n_controls = (size_t)n_controls;
+    b->n_false_alarms = (size_t)n_false_alarms;
+}
+
 static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
     static const char *const one_start =
         "each start-up phase is timed once; a total needs repeated cold starts";
@@ -350,6 +372,7 @@ static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
     mb_io_bool(o, "data_transfers", &b->transfers);
     mb_io_text(o, "gpu_reason", &b->gpu_reason);
     mb_io_int(o, "gpu_other_processes", &b->n_other_processes);
+    end_of_race(o, b);
     mb_io_number(o, "flops", &b->flops, 1);
     mb_io_number(o, "bytes", &b->bytes, 1);
     mb_io_text(o, "params", &b->params_text);
@@ -439,6 +462,7 @@ static void whole(struct mb_io_object *o, struct mb_result *r, struct mb_machine
     mb_io_texts(o, "argv", &r->argv, &r->argc);
     date(o, &r->started_unix_s);
     seed(o, &r->seed);
+    mb_report_statistics(o, &r->statistics);
     device_name(o, &r->device);
     mb_io_text(o, "device_reason", &r->device_reason);
     mb_io_integer(o, "threads", &n_threads, 1, INT32_MAX);

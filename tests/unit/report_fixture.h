@@ -20,6 +20,12 @@ struct fixture {
 };
 
 static const size_t fixture_blocks[] = {0, 2, 4, FIXTURE_SAMPLES};
+static const size_t fixture_processes_of_blocks[] = {0, 1, 1};
+static struct mb_block_state fixture_states[] = {{0, 160.1e6, 10e6, 2450, 51.5, 0, 3},
+                                                 {170e6, 160.2e6, 0, 2450, 52, 1, 0},
+                                                 {340e6, NAN, NAN, NAN, NAN, -1, -1}};
+static double fixture_warmup[] = {95e6, 82e6, 80e6};
+static struct mb_process fixture_processes[] = {{fixture_warmup, 3, 1}, {fixture_warmup, 2, 2}};
 static char fixture_arg0[] = "/somewhere/build/mindbench", fixture_arg1[] = "run";
 static char *fixture_argv[] = {fixture_arg0, fixture_arg1, NULL};
 
@@ -44,6 +50,13 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         .n_samples = FIXTURE_SAMPLES,
         .first_of_block = fixture_blocks,
         .n_blocks = 3,
+        .process_of_block = fixture_processes_of_blocks,
+        .block_states = fixture_states,
+        .processes = fixture_processes,
+        .n_processes = 2,
+        .drift = -0.0125,
+        .timer_disagreement = 0.00025,
+        .control = {.ratio = {1.001, 0.996, 1.006}, .verdict = MB_SAME, .detectable = 0.0075},
         .latency_ns = {FIXTURE_SAMPLES, p50_ns * 1.01, p50_ns * 0.02, p50_ns * 0.98, p50_ns * 1.2,
                        p50_ns, p50_ns * 1.1, p50_ns * 1.15, p50_ns * 0.995, p50_ns * 1.005},
         .rel_l2_error = 1.2e-7,
@@ -69,6 +82,7 @@ static void fixture_unmeasured(struct mb_executor_result *e, const char *name, c
     *e = (struct mb_executor_result){.name = name,
                                      .device = "cpu",
                                      .reason = reason,
+                                     .control = {.reason = reason},
                                      .energy_per_run_mj = (double)NAN,
                                      .energy_reason = reason};
     for (int k = 0; k < MB_N_DEVICE_SERIES; k++) e->device_time[k].reason = reason;
@@ -98,6 +112,7 @@ static struct mb_comparison fixture_ratio(const char *a, const char *b, double v
                                   .b = b,
                                   .speedup = {value, low, high},
                                   .throughput_ratio = {value + 0.01, low - 0.01, high + 0.02},
+                                  .detectable = 0.0105,
                                   .verdict = verdict};
 }
 
@@ -129,6 +144,9 @@ static void fixture_make(struct fixture *f) {
         .against_fastest = 1,
         .gpu_reason = "no executor names a GPU",
         .n_other_processes = -1,
+        .floor_ns = 20e6,
+        .ended_by = "samples",
+        .n_controls = 3,
     };
 
     fixture_measured(&f->executors[1][0], f->samples[1][0], "mind", 1.2e6);
@@ -144,6 +162,8 @@ static void fixture_make(struct fixture *f) {
         .n_executors = 3,
         .against_eager = -1,
         .against_fastest = -1,
+        .floor_ns = (double)NAN,
+        .floor_reason = "no ceiling was measured",
     };
 
     fixture_measured(&f->executors[2][0], f->samples[2][0], "mind", 850);
@@ -170,6 +190,8 @@ static void fixture_make(struct fixture *f) {
         .n_comparisons = 1,
         .against_eager = 0,
         .against_fastest = 0,
+        .floor_ns = (double)NAN,
+        .floor_reason = "no ceiling was measured",
     };
 
     for (int i = 0; i < 3; i++)
@@ -181,6 +203,7 @@ static void fixture_make(struct fixture *f) {
         .argc = 2,
         .argv = fixture_argv,
         .seed = 42,
+        .statistics = {10000, 3, 0.95, 0.02, 0, 0},
         .n_threads = 2,
         .precision = MB_FP32,
         .tolerance_rel_l2 = 1e-5,

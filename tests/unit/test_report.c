@@ -317,6 +317,16 @@ static void json_holds_raw_samples_and_blocks(void **state) {
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(json_integer_value(json_array_get(starts, i)), fixture_blocks[i]);
     expect_number(AT(mind, "phases_us", "pack"), 1250);
+    assert_int_equal(json_integer_value(json_array_get(AT(mind, "block_processes"), 2)), 1);
+    json_t *first = json_array_get(AT(mind, "block_states"), 0);
+    expect_number(AT(first, "second_timer_us"), 160.1e3);
+    assert_true(json_is_null(AT(json_array_get(AT(mind, "block_states"), 2), "migrations")));
+    json_t *process = json_array_get(AT(mind, "processes"), 0);
+    assert_int_equal(json_integer_value(AT(process, "steady_from")), 1);
+    expect_number(json_array_get(AT(process, "warmup_us"), 1), 82e3);
+    expect_number(AT(mind, "aa", "ci_high"), 1.006);
+    expect_number(AT(json, "statistics", "min_effect"), 0.02);
+    expect_number(AT(json, "benchmarks", "large_matmul_4096", "floor_us"), 20e3);
     assert_true(json_is_null(AT(mind, "phases_us", "open")));
     json_decref(json);
 }
@@ -551,6 +561,8 @@ static void a_row_without_samples_has_dashes(void **state) {
     e->invalid_reason = "interrupted";
     e->n_samples = e->n_blocks = 0;
     e->first_of_block = NULL;
+    e->process_of_block = NULL;
+    e->control.reason = "no block was measured";
     e->rel_l2_error = e->max_abs_error = e->max_rel_error = none;
     e->latency_ns = (struct mb_summary){0, none, none, none, none, none, none, none, none, none};
     char *text = tables(80, false);

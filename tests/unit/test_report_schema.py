@@ -31,7 +31,7 @@ def main(schema_path, result_path):
     empty = copy.deepcopy(result)
     mind = empty["benchmarks"]["large_matmul_4096"]["executors"]["mind"]
     mind.update((key, None) for key in mind if key.startswith(("latency_", "throughput_")))
-    mind.update(status="failed", samples_us=[], block_starts=[], result_validity="INVALID",
+    mind.update(status="failed", samples_us=[], block_starts=[], block_processes=[], block_states=[], result_validity="INVALID",
                 result_invalid_reason="interrupted")
     validator.validate(empty)
 
@@ -57,6 +57,11 @@ def main(schema_path, result_path):
         (mind + ("device_time", "cold", "samples_us"), []),
         (mind + ("gpu_states", 0, "sm_mhz"), "fast"),
         (matmul + ("cache",), "tepid"),
+        (mind + ("block_states", 0, "steal_us"), -1),
+        (mind + ("processes", 0, "steady_from"), 0.5),
+        (mind + ("aa", "ratio"), None),
+        (("statistics", "resamples"), 100),
+        (absent + ("aa", "reason"), None),
         (absent + ("device_time", "batch", "reason"), None),
         (absent + ("reason",), None),
         (absent + ("latency_p50_us",), 1.0),

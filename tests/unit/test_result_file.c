@@ -113,6 +113,11 @@ static void faults_are_told_with_their_place(void **state) {
     expect_fault(AT("seed"), json_string("42"), "seed: is no whole number");
     expect_fault(AT("date"), json_string("2026-02-30T00:00:00Z"), "date: is no date");
     expect_fault(AT("threads"), json_real(2), "threads: is a number, not a whole number");
+    expect_fault(AT(MIND, "block_processes"), json_pack("[iii]", 0, 1, 2),
+                 "mind.block_processes: does not name a process of each block");
+    expect_fault(AT(MIND, "block_states"), json_array(), "block_states: has not one state");
+    expect_fault(AT(MIND, "aa", "ratio"), json_null(), "mind.aa.reason: does not go with");
+    expect_fault(AT("statistics", "min_effect"), json_real(0), "min_effect: is no number above 0");
     expect_fault(AT("more"), json_null(), "more: is not a key of this version");
     expect_fault(AT("argv"), json_pack("[i]", 1), "argv[0]: is no text");
     expect_fault(AT("result_validity"), json_string("VALID"), "result_invalid_reason: does not go");
