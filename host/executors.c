@@ -1,13 +1,12 @@
 #include "executors.h"
 
 #include "backend_cpu.h"
+#include "script.h"
 
 #include <dlfcn.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define GET_TORCH "run scripts/setup, which installs libtorch, and build again"
 #define GET_PEERS "run scripts/setup peers"
@@ -65,23 +64,12 @@ size_t mb_executor_number(const struct mb_executor_entry *entry) {
                                           : (size_t)(entry - mb_executor_entries);
 }
 
-/* A file named from the folder that the program lies in. */
-static bool path_from_program(char path[PATH_MAX], const char *before, const char *name,
-                              const char *after) {
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (len < 0) return false;
-    self[len] = '\0';
-    int wrote = snprintf(path, PATH_MAX, "%s/%s%s%s", dirname(self), before, name, after);
-    return wrote > 0 && wrote < PATH_MAX && access(path, R_OK) == 0;
-}
-
 static bool plugin_path(const struct mb_executor_entry *entry, char path[PATH_MAX]) {
-    return path_from_program(path, "libmindbench_", entry->backend, ".so");
+    return mb_beside_program(path, "libmindbench_", entry->backend, ".so");
 }
 
 static bool script_path(const char *module, char path[PATH_MAX]) {
-    return path_from_program(path, "peers/", module, ".py");
+    return mb_beside_program(path, "peers/", module, ".py");
 }
 
 char **mb_executor_command(const struct mb_executor_entry *entry) {
@@ -89,13 +77,11 @@ char **mb_executor_command(const struct mb_executor_entry *entry) {
         char *argv[4];
         char python[PATH_MAX], script[PATH_MAX];
     } *command = malloc(sizeof *command);
-    const char *python = getenv("MINDBENCH_PYTHON");
     if (!command || entry->kind != MB_SCRIPT || !script_path("worker", command->script)) {
         free(command);
         return NULL;
     }
-    if ((python && *python) || !path_from_program(command->python, "../.venv/bin/", "python3", ""))
-        snprintf(command->python, PATH_MAX, "%s", python && *python ? python : "python3");
+    mb_script_python(command->python);
     command->argv[0] = command->python;
     command->argv[1] = command->script;
     command->argv[2] = (char *)(uintptr_t)entry->backend;

@@ -29,6 +29,7 @@ enum mb_exit {
     COMMAND(compile, "compile", "FILE.mind", "print what a stage of the compiler made")            \
     COMMAND(bench_kernels, "bench-kernels", "", "each kernel of a device against its ceilings")    \
     COMMAND(selftest, "selftest", "", "tries to fool the harness; a table of caught and missed")   \
+    COMMAND(report, "report", "RESULT.json...", "one page with plots, of one result or several")   \
     COMMAND(list, "list", "[workloads|executors|kernels|devices]", "what there is")                \
     COMMAND(doctor, "doctor", "",                                                                  \
             "what this machine has, lacks, and what would disturb a measurement")

@@ -1,0 +1,361 @@
+"""mindbench report: what the page holds, that it holds nothing else, and how a browser shows it.
+
+The page needs matplotlib and Jinja2, the browser is Chromium; without them these tests are skipped.
+"""
+
+import html.parser
+import importlib.util
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import SOURCE, one_error
+
+RESULTS = SOURCE / "results" / "amd-epyc-zen3-2-cores"
+RACE = RESULTS / "peers.json"  # three programs, five executors, 200 samples each
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("matplotlib", "jinja2"))),
+    reason="no matplotlib or no Jinja2; scripts/setup test installs them")
+in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium; scripts/setup test installs it")
+
+HOSTILE = ["<script>document.title='ran'</script>", "</style><img src=x onerror=\"document.title='ran'\">",
+           "\"><svg onload=document.title='ran'>", "{{ 7 * 191 }}", "$\\frac{$ %s \\", "&lt;b&gt;",
+           "\u0000\u0007\u001b[31m\u202eevil\ufeff", "\ud800", "x" * 5000, "日本語 🙂"]
+
+
+@pytest.fixture
+def report(bare):
+    """The program with the script beside it, run by this Python."""
+    (bare.bin / "report").symlink_to(SOURCE / "scripts" / "report")
+    environment = bare.environment
+    bare.environment = lambda **extra: environment(
+        **{"MINDBENCH_PYTHON": sys.executable, "MPLCONFIGDIR": str(bare.folder.parent / "fonts"), **extra})
+    return bare
+
+
+def page(bench, *files, name="page.html"):
+    done = bench("report", *files, "-o", name)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return (bench.folder / name).read_text(encoding="utf-8")
+
+
+class Elements(html.parser.HTMLParser):
+    """Every element with its attributes, and the text of the page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.found if name == tag]
+
+
+def stands_alone(text):
+    """Nothing runs, nothing is loaded, and a policy that would not let it."""
+    elements = Elements(text)
+    names = {name for name, _ in elements.found}
+    assert not names & {"script", "img", "link", "iframe", "object", "embed", "base", "form", "image"}
+    for name, attrs in elements.found:
+        assert not [key for key in attrs if key.startswith("on")], (name, attrs)
+        for key in ("src", "href", "xlink:href", "action", "srcset", "poster"):
+            assert attrs.get(key, "#").startswith("#"), (name, attrs)
+    assert not re.findall(r"url\((?!#)", text) and "@import" not in text
+    (policy,) = [m["content"] for m in elements.all("meta") if m.get("http-equiv")]
+    assert policy.startswith("default-src 'none'") and "script-src" not in policy
+    ids = [attrs["id"] for _, attrs in elements.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for attrs in elements.all("a") + elements.all("use"):
+        assert (attrs.get("href") or attrs["xlink:href"])[1:] in ids
+    for reference in re.findall(r"url\(#([^)]+)\)", text):
+        assert reference in ids
+    return elements
+
+
+def small():
+    """A part of the race that is quick to draw: two programs, two executors."""
+    result = json.loads(RACE.read_text())
+    del result["benchmarks"]["conv2d_inference"]
+    for benchmark in result["benchmarks"].values():
+        for name in ("torch-eager", "onnxruntime", "openvino"):
+            del benchmark["executors"][name]
+    return result
+
+
+def edited(bench, change, name="edited.json"):
+    """A part of the race with something changed; the file's name."""
+    result = small()
+    change(result)
+    (bench.folder / name).write_text(json.dumps(result))
+    return name
+
+
+# ---- what it says ----
+
+def test_page_of_a_race(report):
+    elements = stands_alone(page(report, RACE))
+    text = "".join(elements.text)
+    assert (report.folder / "page.html").stat().st_size < 1_500_000
+    assert "MIND is faster than the fastest PyTorch executor on 3 of 3 programs: 1.77× to 2.93×" in text
+    assert "onnxruntime): 1.19× to 2.67×" in text
+    for name in ("large_matmul_4096", "mlp_batch32", "conv2d_inference", "AMD EPYC", "virtual machine"):
+        assert name in text
+    plots = elements.all("svg")
+    assert len(plots) >= 2 + 3 * 3
+    assert all(p["role"] == "img" and len(p["aria-label"]) > 40 for p in plots)
+    assert len(elements.all("figure")) == len(elements.all("figcaption")) >= 1 + 3 * 3
+    assert text.count("The same as a table") == len(elements.all("figure"))
+    assert "2.93× [2.92, 2.95]" in text
+
+
+def test_the_same_files_give_the_same_page(report):
+    name = edited(report, lambda result: None)
+    assert page(report, name, name="a.html") == page(report, name, name="b.html")
+
+
+def test_several_files_have_an_overview(report):
+    text = page(report, edited(report, lambda result: None), RESULTS / "threads_1.json")
+    ids = [attrs.get("id") for attrs in stands_alone(text).all("section")]
+    assert {"overview", "r0", "r1"} <= set(ids)
+    assert text.count("Machine and settings</h3>") == 2
+
+
+def test_many_programs_are_made_in_time(report):
+    text = page(report, RESULTS / "shapes.json")
+    stands_alone(text)
+    assert len(text) < 3_000_000 and "The other 104 programs" in text
+
+
+def test_invalid_is_said_first(report):
+    def spoil(result):
+        result.update(result_validity="INVALID", result_invalid_reason="stopped by the <user>")
+        row = result["benchmarks"]["mlp_batch32"]["executors"]["torch-jit"]
+        row.update(result_validity="INVALID", result_invalid_reason="rel L2 error 3e-3")
+    text = page(report, edited(report, spoil))
+    stands_alone(text)
+    assert text.index("stopped by the &lt;user&gt;") < text.index("mlp_batch32, torch-jit: rel L2 error 3e-3") \
+            < text.index("class=\"cards\"")
+
+
+def test_what_is_missing_is_left_out(report):
+    def strip(result):
+        for benchmark in result["benchmarks"].values():
+            benchmark["comparisons"] = []
+            for row in benchmark["executors"].values():
+                row.update(samples_us=[], block_starts=[], phases_us={}, plan=None)
+    text = page(report, edited(report, strip))
+    elements = stands_alone(text)
+    assert elements.all("svg") == [] and "No ratio was measured in 2 programs" in text
+    assert text.count("Not measured: samples; samples over time; phases of start-up.") == 2
+
+
+def test_hostile_text_is_text(report):
+    def poison(result):
+        result["argv"] = HOSTILE
+        result["result_validity"], result["result_invalid_reason"] = "INVALID", HOSTILE[0] + HOSTILE[3]
+        result["system_info"].update({HOSTILE[1]: HOSTILE[2], "cpu": HOSTILE[6]})
+        benchmark = result["benchmarks"]["mlp_batch32"]
+        bare = dict(benchmark, executors={}, comparisons=benchmark["comparisons"][:1])
+        rows = benchmark["executors"]
+        rows.update({text: rows["torch-jit"] for text in HOSTILE})
+        result["benchmarks"] = {HOSTILE[0]: benchmark, **{text: bare for text in HOSTILE[1:]}}
+        rows["torch-jit"].update(plan="</pre>" + HOSTILE[0], reason=HOSTILE[1], library=HOSTILE[2])
+        benchmark["comparisons"].append({**benchmark["comparisons"][0], "b": HOSTILE[0]})
+        benchmark["comparisons"].append({**benchmark["comparisons"][0], "b": HOSTILE[4], "verdict": HOSTILE[2]})
+    text = page(report, edited(report, poison))
+    elements = stands_alone(text)
+    shown = "".join(elements.text)
+    assert HOSTILE[0] in shown and HOSTILE[4] in shown and "7 * 191" in shown
+    assert not re.search("[\u0000\u0007\u001b\u202e]", text)
+
+
+@pytest.mark.parametrize("content, why", [
+    (b"", "no JSON"), (b"\xff\xfe{", "no JSON"), (b"{\"schema_version\": \"1.0.0\"", "no JSON"),
+    (b"[" * 100_000, "nested too deeply"), (b"{\"a\": NaN}", "no JSON"), (b"[]", "no result"),
+    (b"{\"schema_version\": \"2.0.0\", \"benchmarks\": {\"a\": {}}}", "schema version 2.0.0"),
+    (b"{\"schema_version\": 1, \"benchmarks\": []}", "no result"),
+    (b"1" * 10_000, "no JSON"), (b"null", "no result"),
+])
+def test_files_that_are_no_result(report, content, why):
+    (report.folder / "bad.json").write_bytes(content)
+    error = one_error(report("report", "bad.json", "-o", "page.html"), 4)
+    assert why in error and "bad.json" in error
+    assert not (report.folder / "page.html").exists()
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "", "x", 1e400, -1, 10**400, True, [[]], {"": {}}])
+def test_values_of_any_type(report, value):
+    """One replaced after the other, on every level; the page is made or the file refused."""
+    result = small()
+    del result["benchmarks"]["large_matmul_4096"]
+    text = json.dumps(result)
+    places = [(), ("benchmarks",), ("benchmarks", "mlp_batch32"), ("benchmarks", "mlp_batch32", "executors"),
+              ("benchmarks", "mlp_batch32", "executors", "mind"),
+              ("benchmarks", "mlp_batch32", "comparisons", 0)]
+    sys.path.insert(0, str(SOURCE / "scripts" / "report"))
+    import page as maker
+    import result_file
+    for place in places:
+        keys = json.loads(text)
+        for key in place:
+            keys = keys[key]
+        hostile = json.loads(text)
+        node = hostile
+        for key in place:
+            node = node[key]
+        for key in keys:
+            if key not in ("benchmarks", "executors", "schema_version"):
+                node[key] = value
+        (report.folder / "odd.json").write_text(
+            json.dumps(hostile).replace("Infinity", "1e400"))
+        try:
+            maker.render([result_file.read(str(report.folder / "odd.json"))], "0")
+        except result_file.BadFile:
+            pass
+
+
+def test_usage(report):
+    assert "no result file" in one_error(report("report"), 4)
+    assert "-o REPORT.html" in one_error(report("report", RACE), 4)
+    assert "No such file" in one_error(report("report", "none.json", "-o", "page.html"), 4)
+    assert "create the folder" in one_error(report("report", RACE, "-o", "no/page.html"), 4)
+    shutil.copy(RACE, report.folder / "race.json")
+    assert "one of the files" in one_error(report("report", "race.json", "-o", "race.json"), 4)
+    assert "Usage: mindbench report" in report("report", "--help").stdout
+    assert report.files() == ["race.json"]
+
+
+def test_page_to_a_pipe(report):
+    assert report("report", RACE, "-o", "stdout").stdout.startswith("<!DOCTYPE html>")
+
+
+def test_python_or_its_packages_missing(report):
+    error = one_error(report("report", RACE, "-o", "p.html", env={"MINDBENCH_PYTHON": "/no/python"}), 4)
+    assert "cannot start /no/python" in error and "MINDBENCH_PYTHON" in error
+    (report.folder / "packages").mkdir()
+    (report.folder / "packages" / "jinja2.py").write_text("raise ImportError('no', name='jinja2')\n")
+    error = one_error(report("report", RACE, "-o", "p.html",
+                             env={"PYTHONPATH": str(report.folder / "packages")}), 4)
+    assert "jinja2" in error and "scripts/setup report" in error
+    (report.bin / "report").unlink()
+    assert "build again" in one_error(report("report", RACE, "-o", "p.html"), 4)
+    assert not (report.folder / "p.html").exists()
+
+
+# ---- how a browser shows it ----
+
+def browse(bench, *options, page="page.html"):
+    """Chromium without a window; (standard output, what the page's console said)."""
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+         "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={bench.folder / 'profile'}",
+         "--enable-logging=stderr", *options, (bench.folder / page).as_uri()],
+        capture_output=True, text=True, timeout=120)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def screenshot(bench, name, *options):
+    from PIL import Image
+    _, console = browse(bench, f"--screenshot={bench.folder / name}", *options)
+    assert console == []
+    return Image.open(io.BytesIO((bench.folder / name).read_bytes())).convert("RGB")
+
+
+@in_browser
+def test_light_and_dark(report):
+    page(report, RACE)
+    light = screenshot(report, "light.png", "--window-size=1280,1600")
+    dark = screenshot(report, "dark.png", "--window-size=1280,1600",
+                      "--blink-settings=preferredColorScheme=0")
+    for image, paper in ((light, (245, 246, 248)), (dark, (14, 17, 22))):
+        colours = {colour: n for n, colour in image.getcolors(1 << 24)}
+        assert image.getpixel((3, 3)) == paper
+        assert len(colours) > 200 and colours[paper] < 0.9 * sum(colours.values())
+        assert colours[(0, 158, 115)] > 100  # plots: the green of FAST
+
+
+# Laid out in frames of a page of ours: the page itself has no script to tell its size.
+FRAMES = """<!DOCTYPE html><title>waiting</title><body><script>
+const page = %s, said = {};
+for (const width of [320, 400, 1280]) {
+    const frame = document.createElement("iframe");
+    frame.style = `width: ${width}px; height: 900px; border: 0`;
+    frame.srcdoc = page;
+    frame.onload = () => {
+        const body = frame.contentDocument;
+        const root = body.documentElement, svg = [...body.querySelectorAll("figure svg")];
+        said[width] = {scroll: root.scrollWidth, high: root.scrollHeight,
+                       hidden: svg.filter(s => s.getBoundingClientRect().width == 0).length,
+                       plots: svg.length, title: body.title};
+        document.title = "SAID " + JSON.stringify(said);
+    };
+    document.body.append(frame);
+}
+</script>"""
+
+
+def layout(bench, text):
+    """What the page measures at each width, its policy taken away so that nothing but the escaping
+    keeps a text from running."""
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", text)
+    quoted = json.dumps(text).replace("</", "<\\/").replace("<!--", "<\\!--")
+    (bench.folder / "frames.html").write_text(FRAMES % quoted, encoding="utf-8")
+    dom, _ = browse(bench, "--dump-dom", "--virtual-time-budget=10000", page="frames.html")
+    said = html.unescape(re.search("<title>SAID (.*?)</title>", dom, re.DOTALL)[1])
+    return {int(width): values for width, values in json.loads(said).items()}
+
+
+@in_browser
+def test_no_width_scrolls_sideways(report):
+    for width, said in layout(report, page(report, RACE, RESULTS / "threads_1.json")).items():
+        assert said["scroll"] <= width and said["high"] > 3000
+        assert 1 <= said["hidden"] < said["plots"] / 4  # one of each drawing made for two widths
+
+
+@in_browser
+def test_hostile_text_does_not_run(report):
+    def poison(result):
+        benchmark = result["benchmarks"]["mlp_batch32"]
+        result["benchmarks"] = {text: benchmark for text in (HOSTILE[0], HOSTILE[8])}
+        result["result_validity"], result["result_invalid_reason"] = "INVALID", HOSTILE[0] + HOSTILE[1]
+        row = dict(benchmark["executors"]["mind"], plan=HOSTILE[0])
+        benchmark["executors"] = {text: row for text in HOSTILE}
+        benchmark["comparisons"] = [{**benchmark["comparisons"][0], "b": text} for text in HOSTILE]
+    text = page(report, edited(report, poison))
+    stands_alone(text)
+    for width, said in layout(report, text).items():
+        assert said["title"] == "mindbench: edited" and said["scroll"] <= width
+
+
+@in_browser
+def test_nothing_is_asked_for_and_nothing_complains(report):
+    text = page(report, edited(report, lambda result: None))
+    dom, console = browse(report, "--dump-dom")
+    assert console == [] and dom.count("<figure") == text.count("<figure") == 1 + 2 * 3
+    # the console does tell what the page's policy keeps out
+    for intruder in ("<img src='https://example.invalid/x.png'>", "<script>document.title='ran'</script>",
+                     "<link rel='stylesheet' href='https://example.invalid/x.css'>"):
+        (report.folder / "page.html").write_text(text.replace("<main>", f"<main>{intruder}"))
+        dom, console = browse(report, "--dump-dom")
+        assert "Content Security Policy" in console[0] and "<title>ran" not in dom
+
+
+@in_browser
+def test_prints(report):
+    page(report, RACE)
+    browse(report, "--no-pdf-header-footer", f"--print-to-pdf={report.folder / 'page.pdf'}")
+    pdf = (report.folder / "page.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-") and 3 <= len(re.findall(rb"/Type ?/Page\b", pdf)) <= 12
