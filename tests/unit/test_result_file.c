@@ -116,7 +116,7 @@ static void faults_are_told_with_their_place(void **state) {
     expect_fault(AT(MIND, "block_processes"), json_pack("[iii]", 0, 1, 2),
                  "mind.block_processes: does not name a process of each block");
     expect_fault(AT(MIND, "block_states"), json_array(), "block_states: has not one state");
-    expect_fault(AT(MIND, "aa", "ratio"), json_null(), "mind.aa.reason: does not go with");
+    expect_fault(AT(MIND, "aa", "ratio"), json_null(), "mind.aa.ci_low: is a number");
     expect_fault(AT("statistics", "min_effect"), json_real(0), "min_effect: is no number above 0");
     expect_fault(AT("more"), json_null(), "more: is not a key of this version");
     expect_fault(AT("argv"), json_pack("[i]", 1), "argv[0]: is no text");
