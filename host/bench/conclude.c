@@ -126,3 +126,19 @@ enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, str
                 mb_compare_executors(&bench->executors[i], &bench->executors[eager], seed, arena);
     return MB_OK;
 }
+
+void mb_conclude_result(struct mb_result *result, const char *cut) {
+    result->valid = true;
+    result->invalid_reason = NULL;
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        const struct mb_benchmark_result *b = &result->benchmarks[i];
+        for (size_t k = 0; k < b->n_executors; k++)
+            if (b->executors[k].measured && !b->executors[k].valid && result->valid) {
+                result->valid = false;
+                result->invalid_reason = b->executors[k].invalid_reason;
+            }
+    }
+    if (!cut) return;
+    result->valid = false;
+    result->invalid_reason = cut;
+}

@@ -18,4 +18,8 @@ struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
                                           const struct mb_executor_result *b, uint64_t seed,
                                           struct mb_arena *arena);
 
+/* Whether all that was measured is valid, with the first reason why not. `cut`: why the run ended
+ * early, NULL when it did not. */
+void mb_conclude_result(struct mb_result *result, const char *cut);
+
 #endif

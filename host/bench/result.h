@@ -138,11 +138,25 @@ struct mb_comparison {
         *verdict_reason; /* why it is AMBG although the interval alone says more; else NULL */
 };
 
+/* What was measured, to be known again (origin.h). Hashes are SHA-256 in hexadecimal. */
+struct mb_origin {
+    const char *source_sha256; /* NULL: nothing of this is known, as in files of early versions */
+    const char *entry;         /* as asked for; NULL: the program's own */
+    struct mb_origin_binding {
+        const char *name;
+        int64_t extent;
+    } * bindings; /* as asked for, the batch of a sweep among them */
+    size_t n_bindings;
+    bool given; /* some data came from the user's files instead of the seed */
+    const char *weights_sha256, *inputs_sha256;
+};
+
 struct mb_benchmark_result {
     const char *name; /* workload, or the file's name without .mind; in brackets what sets it apart
                          in this run: [batch=N], [cache=cold], [transfers=included] */
     const char *file; /* NULL for a workload of ours */
-    int64_t batch;    /* leading dimension of the first input, 1 for a scalar or none */
+    struct mb_origin origin;
+    int64_t batch;           /* leading dimension of the first input, 1 for a scalar or none */
     double flops, bytes;     /* mb_program_flops, mb_program_bytes */
     const char *params_text; /* "x: tensor<f32[32, 784]> input, w1: ... weight" */
     bool cold;               /* caches were evicted before each timed run */

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "conclude.h"
+#include "origin.h"
 #include "random.h"
 #include "reason.h"
 #include "reference.h"
@@ -461,33 +462,16 @@ static enum mb_status race(struct race *r, struct mb_err *err) {
 /* ---- the benchmark ---- */
 
 static void describe(struct race *r) {
-    const struct mb_program *p = r->config->program;
     struct mb_benchmark_result *bench = r->bench;
-    char text[1024] = "", type[160];
-    size_t used = 0;
     bench->name = mb_reason(&r->result->arena, "%s", r->config->name);
     bench->file = r->config->file ? mb_reason(&r->result->arena, "%s", r->config->file) : NULL;
-    bench->flops = mb_program_flops(p);
-    bench->bytes = mb_program_bytes(p);
+    mb_describe_program(r->config->program, &r->result->arena, bench);
     bench->cold = r->config->cold;
     bench->transfers = r->config->transfers;
     bench->gpu_reason = "no executor was started";
     bench->n_other_processes = -1;
     bench->floor_ns = (double)NAN;
     bench->floor_reason = "no ceiling was measured";
-    bench->batch = 1;
-    for (uint32_t i = p->n_params; i-- > 0;)
-        if (p->params[i].role == MB_INPUT && p->params[i].type.shape.rank > 0)
-            bench->batch = p->params[i].type.shape.dim[0];
-    for (uint32_t i = 0; i < p->n_params && used < sizeof text; i++) {
-        int wrote =
-            snprintf(text + used, sizeof text - used, "%s%s: %s %s", i ? ", " : "",
-                     p->params[i].name, mb_type_text(type, sizeof type, &p->params[i].type, NULL),
-                     p->params[i].role == MB_INPUT ? "input" : "weight");
-        if (wrote < 0) break;
-        used += (size_t)wrote;
-    }
-    bench->params_text = mb_arena_strndup(&r->result->arena, text, strlen(text));
 }
 
 static enum mb_status set_up(struct race *r, struct mb_err *err) {
@@ -520,6 +504,9 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
     report_progress(r, "making weights and inputs", 0);
     mb_tensors_fill(c->program, c->seed, r->params.data);
     if (c->overwrite) st = c->overwrite(c->overwrite_arg, c->program, r->params.data, err);
+    if (st == MB_OK && !c->profile)
+        st = mb_origin_of(&c->source, c->program, r->params.data, c->given, &r->result->arena,
+                          &r->bench->origin, err);
     if (st != MB_OK) return st;
     report_progress(r, "computing the FP64 reference", 0);
     return compute_reference(r, err);

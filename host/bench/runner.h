@@ -49,6 +49,7 @@ struct mb_race_config {
     enum mb_status (*overwrite)(const void *arg, const struct mb_program *program,
                                 void *const *params, struct mb_err *err);
     const void *overwrite_arg;
+    bool given;         /* overwrite puts something over them */
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
     bool cold;      /* caches evicted before each timed run; a backend that cannot is no racer */

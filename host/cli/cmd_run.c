@@ -1,6 +1,7 @@
 /* mindbench run: compile, race, print the tables, write the results. */
 #include "cli.h"
 #include "clock.h"
+#include "conclude.h"
 #include "device_option.h"
 #include "given.h"
 #include "interrupt.h"
@@ -505,22 +506,6 @@ static void on_progress(void *arg, const char *benchmark, const char *what, doub
     mb_terminal_progress(benchmark, what, share_done);
 }
 
-/* The first reason why the result is not to be trusted as a whole. */
-static void judge(struct mb_result *result, enum mb_status cut) {
-    result->valid = true;
-    for (size_t i = 0; i < result->n_benchmarks; i++) {
-        const struct mb_benchmark_result *b = &result->benchmarks[i];
-        for (size_t k = 0; k < b->n_executors; k++)
-            if (b->executors[k].measured && !b->executors[k].valid && result->valid) {
-                result->valid = false;
-                result->invalid_reason = b->executors[k].invalid_reason;
-            }
-    }
-    if (cut == MB_OK) return;
-    result->valid = false;
-    result->invalid_reason = cut == MB_E_TIMEOUT ? "cut short by --timeout" : "interrupted";
-}
-
 /* A result's name says what sets it apart from the same program measured in the ordinary way, so
  * that neither a reader nor a comparison of two files takes one for the other. NULL without memory.
  */
@@ -558,6 +543,7 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .open = p->open,
                                               .overwrite = put_given,
                                               .overwrite_arg = &o->given,
+                                              .given = o->given.n_inputs || o->given.weights_path,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
@@ -577,7 +563,9 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
         else
             return mb_cli_error(mb_cli_exit_of(st), "%s: %s", name, err.text);
     }
-    judge(result, st);
+    mb_conclude_result(result, st == MB_E_TIMEOUT       ? "cut short by --timeout"
+                               : st == MB_E_INTERRUPTED ? "interrupted"
+                                                        : NULL);
     return -1;
 }
 

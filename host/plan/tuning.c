@@ -1,15 +1,15 @@
 #include "tuning.h"
 
+#include "build_id.h"
 #include "clock.h"
 #include "tuning_cache.h"
 
-#include <link.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROUNDS = 9, ID_BYTES = 20 };
+enum { MAX_ROUNDS = 9 };
 static const double far_estimate = 4; /* estimates are within a factor of 2 on machines seen */
 static const double clear_loser = 1.3;
 static const double usual_step_limit_ns = 100e6;
@@ -32,59 +32,6 @@ struct entrant {
     enum mb_status status;
     bool lost, lasting; /* no further run; the reason to be out would be the same next time */
 };
-
-/* ---- which build ---- */
-
-/* The build id of the object file that this code was linked into (program or plugin): what the
- * linker wrote there changes with any change of the code. */
-struct build {
-    char id[2 * ID_BYTES + 1];
-};
-
-static const char here; /* an address inside that object */
-
-static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-        if (segment->p_type == PT_LOAD &&
-            address - object->dlpi_addr - segment->p_vaddr < segment->p_memsz)
-            return true;
-    }
-    return false;
-}
-
-static bool take_build_id(const char *note, size_t size, struct build *build) {
-    while (size >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) head;
-        memcpy(&head, note, sizeof head);
-        const size_t name = (head.n_namesz + 3u) & ~(size_t)3,
-                     id = (head.n_descsz + 3u) & ~(size_t)3;
-        const unsigned char *bytes = (const unsigned char *)note + sizeof head + name;
-        if (size - sizeof head < name || size - sizeof head - name < id) return false;
-        if (head.n_type == NT_GNU_BUILD_ID && head.n_descsz > 0 && head.n_namesz == 4 &&
-            memcmp(note + sizeof head, "GNU", 4) == 0) {
-            for (uint32_t i = 0; i < head.n_descsz && i < ID_BYTES; i++)
-                snprintf(build->id + 2 * (size_t)i, 3, "%02x", bytes[i]);
-            return true;
-        }
-        note += sizeof head + name + id;
-        size -= sizeof head + name + id;
-    }
-    return false;
-}
-
-static int find_build(struct dl_phdr_info *object, size_t size, void *arg) {
-    (void)size;
-    if (!contains(object, (uintptr_t)&here)) return 0;
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-        if (segment->p_type == PT_NOTE &&
-            take_build_id((const char *)(object->dlpi_addr + segment->p_vaddr), segment->p_memsz,
-                          arg))
-            break;
-    }
-    return 1;
-}
 
 /* ---- texts ---- */
 
@@ -382,7 +329,7 @@ enum mb_status mb_tuning_open(const char *device, const struct mb_tuning_options
                               struct mb_tuning **out, struct mb_err *err) {
     static const struct mb_tuning_options usual = {0};
     const struct mb_tuning_options *o = options ? options : &usual;
-    struct build build = {""};
+    char build[MB_BUILD_ID_SIZE];
     char *text = NULL;
     struct mb_tuning *tuning = mb_allocator.alloc(sizeof *tuning);
     if (!tuning) return mb_fail(err, MB_E_NOMEM, "%s: out of memory for tuning", device);
@@ -390,12 +337,12 @@ enum mb_status mb_tuning_open(const char *device, const struct mb_tuning_options
                                  .step_limit_ns =
                                      o->step_limit_ns > 0 ? o->step_limit_ns : usual_step_limit_ns};
     mb_arena_init(&tuning->arena);
-    dl_iterate_phdr(find_build, &build);
-    if (asprintf(&text, "%s  %s", build.id, device) < 0) text = NULL;
+    mb_build_id(build);
+    if (asprintf(&text, "%s  %s", build, device) < 0) text = NULL;
     tuning->device = text ? clean(&tuning->arena, text) : NULL;
     free(text);
     tuning->cache.arena = &tuning->arena;
-    if (build.id[0] != '\0')
+    if (build[0] != '\0')
         tuning->cache.folder = o->folder
                                    ? mb_arena_strndup(&tuning->arena, o->folder, strlen(o->folder))
                                    : mb_tuning_cache_folder(&tuning->arena);

@@ -63,7 +63,14 @@ struct mb_build {
     const char *compiler; /* "GNU 12.2.0" */
     const char *flags;    /* "-O2 -g -DNDEBUG" */
     const char *type;     /* "Release" */
+    /* Of the program's file, in hexadecimal. NULL from mb_build: mb_build_identify finds them. */
+    const char *build_id;      /* the linker's; NULL when it wrote none */
+    const char *binary_sha256; /* NULL when the file cannot be read */
 };
 const struct mb_build *mb_build(void);
+
+/* With the marks of the running program's file, which is read for it once: milliseconds. The texts
+ * are static. */
+struct mb_build mb_build_identify(void);
 
 #endif

@@ -21,6 +21,8 @@
 
 #define MB_RESULT_SCHEMA_VERSION "1.0.0"
 
+enum { MB_REPORT_DIGITS = 15 }; /* significant ones, of numbers in JSON */
+
 /* Names of the two sides of the headline tables and of the seed's keys "mind" and "pytorch". */
 #define MB_REPORT_MIND    "mind"
 #define MB_REPORT_PYTORCH "torch-eager"

@@ -106,6 +106,10 @@ static void build_info(struct mb_io_object *parent, struct mb_build *build) {
     mb_io_string(&o, "compiler", &build->compiler);
     mb_io_string(&o, "flags", &build->flags);
     mb_io_string(&o, "build_type", &build->type);
+    if (mb_io_optional(&o, "build_id", build->build_id))
+        mb_io_string(&o, "build_id", &build->build_id);
+    if (mb_io_optional(&o, "binary_sha256", build->binary_sha256))
+        mb_io_string(&o, "binary_sha256", &build->binary_sha256);
     mb_io_end(&o);
 }
 
@@ -356,6 +360,32 @@ static void end_of_race(struct mb_io_object *o, struct mb_benchmark_result *b) {
     b->n_false_alarms = (size_t)n_false_alarms;
 }
 
+/* What is bound, by name. */
+static void bindings(struct mb_io_object *parent, struct mb_origin *origin) {
+    struct mb_io_object map = mb_io_map(parent, "bindings", &origin->n_bindings);
+    origin->bindings =
+        mb_io_room(map.io, origin->bindings, origin->n_bindings, sizeof *origin->bindings);
+    for (size_t i = 0; i < origin->n_bindings && !map.io->failed; i++) {
+        if (map.io->reading) origin->bindings[i].name = mb_io_name(&map, i);
+        mb_io_integer(&map, origin->bindings[i].name, &origin->bindings[i].extent, 1, INT64_MAX);
+    }
+    if (map.io->failed && map.io->reading) origin->n_bindings = 0;
+}
+
+/* Files of early versions have none. */
+static void origin(struct mb_io_object *parent, struct mb_origin *origin) {
+    static const char *const sources[] = {"seed", "given"};
+    if (!mb_io_optional(parent, "origin", origin->source_sha256)) return;
+    struct mb_io_object o = mb_io_object(parent, "origin");
+    mb_io_string(&o, "source_sha256", &origin->source_sha256);
+    mb_io_text(&o, "entry", &origin->entry);
+    bindings(&o, origin);
+    origin->given = mb_io_choice(&o, "data", origin->given, sources, 2, false) == 1;
+    mb_io_string(&o, "weights_sha256", &origin->weights_sha256);
+    mb_io_string(&o, "inputs_sha256", &origin->inputs_sha256);
+    mb_io_end(&o);
+}
+
 static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
     static const char *const one_start =
         "each start-up phase is timed once; a total needs repeated cold starts";
@@ -367,6 +397,7 @@ static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
     const double none = (double)NAN;
 
     mb_io_text(o, "file", &b->file);
+    origin(o, &b->origin);
     mb_io_integer(o, "batch_size", &b->batch, 1, INT64_MAX);
     b->cold = mb_io_choice(o, "cache", b->cold, caches, 2, false) == 1;
     mb_io_bool(o, "data_transfers", &b->transfers);
@@ -477,6 +508,12 @@ static void whole(struct mb_io_object *o, struct mb_result *r, struct mb_machine
     benchmarks(o, r);
 }
 
+/* It stands last, and comes from all the others. */
+static void digest(struct mb_io_object *o, bool *sealed) {
+    *sealed = mb_io_optional(o, "digest", *sealed);
+    if (*sealed) mb_io_derived_text(o, "digest", NULL);
+}
+
 enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **out,
                                    struct mb_err *err) {
     struct mb_err why = {.status = MB_E_NOMEM, .text = "result as JSON: out of memory"};
@@ -492,6 +529,8 @@ enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **o
         copy.result.argv = argv;
         struct mb_io_object o = mb_io_top(&io, json);
         whole(&o, &copy.result, &copy.machine, &copy.build);
+        digest(&o, &copy.sealed);
+        if (!io.failed && copy.sealed && !mb_result_seal(json)) io.failed = true;
     }
     free(argv);
     if (!json || !argv || io.failed) {
@@ -504,7 +543,7 @@ enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **o
 
 enum mb_status mb_report_json(const struct mb_result *result, const struct mb_machine *machine,
                               json_t **out, struct mb_err *err) {
-    const struct mb_result_file file = {*result, *machine, *mb_build()};
+    const struct mb_result_file file = {*result, *machine, mb_build_identify(), true};
     return mb_result_file_json(&file, out, err);
 }
 
@@ -514,6 +553,7 @@ enum mb_status mb_result_file_fill(json_t *json, struct mb_result_file *out, str
     struct mb_io_object o = mb_io_top(&io, json);
     memset(out, 0, sizeof *out);
     whole(&o, &out->result, &out->machine, &out->build);
+    digest(&o, &out->sealed);
     mb_io_end(&o);
     if (!io.failed) return MB_OK;
     mb_arena_free(&out->result.arena);
@@ -530,7 +570,7 @@ static bool holds_objects(json_t *array) {
 }
 
 static bool print_value(json_t *value, FILE *out, int depth) {
-    const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
+    const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(MB_REPORT_DIGITS);
     bool object = json_is_object(value);
     const char *separator = "";
     size_t i;

@@ -2,6 +2,7 @@
 
 #include "file.h"
 #include "report.h"
+#include "sha256.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,4 +104,39 @@ void mb_result_file_free(struct mb_result_file *file) {
     if (!file) return;
     mb_arena_free(&file->result.arena);
     free(file);
+}
+
+/* ---- digest ---- */
+
+static int hash_text(const char *text, size_t len, void *hash) {
+    mb_sha256_add(hash, text, len);
+    return 0;
+}
+
+bool mb_result_digest(json_t *json, char digest[MB_DIGEST_SIZE]) {
+    struct mb_sha256 hash;
+    char hex[MB_SHA256_HEX];
+    json_t *rest = json_copy(json);
+    if (!rest) return false;
+    json_object_del(rest, MB_RESULT_DIGEST);
+    mb_sha256_init(&hash);
+    const bool ok =
+        json_dump_callback(rest, hash_text, &hash,
+                           JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) == 0;
+    mb_sha256_hex(&hash, hex);
+    if (ok) snprintf(digest, MB_DIGEST_SIZE, "sha256:%s", hex);
+    json_decref(rest);
+    return ok;
+}
+
+bool mb_result_seal(json_t *json) {
+    char digest[MB_DIGEST_SIZE];
+    /* the numbers as they will be read */
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(MB_REPORT_DIGITS));
+    json_t *written = text ? json_loads(text, 0, NULL) : NULL;
+    const bool ok = written && mb_result_digest(written, digest) &&
+                    json_object_set_new(json, MB_RESULT_DIGEST, json_string(digest)) == 0;
+    json_decref(written);
+    free(text);
+    return ok;
 }

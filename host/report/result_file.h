@@ -16,6 +16,7 @@
 #include "status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -27,7 +28,19 @@ struct mb_result_file {
     struct mb_result result; /* its arena holds all that is pointed to */
     struct mb_machine machine;
     struct mb_build build; /* that measured */
+    bool sealed;           /* there is a digest */
 };
+
+#define MB_RESULT_DIGEST "digest" /* its key */
+enum { MB_DIGEST_SIZE = 80 };
+
+/* "sha256:..." of a result as it is read from a file: all of it but the digest in it, as compact
+ * JSON with sorted keys and numbers of 17 digits. It shows damage and careless edits; whoever edits
+ * on purpose can make it again. False without memory. */
+bool mb_result_digest(json_t *json, char digest[MB_DIGEST_SIZE]);
+
+/* Writes the digest of what a file will hold of `json` into it, in place of one that is there. */
+bool mb_result_seal(json_t *json);
 
 /* Reads and checks one file. Errors are one line `FILE: WHY; TRY`: MB_E_IO, MB_E_INVALID (no JSON,
  * no result, another schema version, a key missing, unknown or of the wrong kind), MB_E_NOMEM. */
