@@ -19,6 +19,7 @@ struct mb_ctx {
     struct mb_cpu_exec *exec;
     const void **inputs; /* room for the addresses of one launch */
     void **outputs;
+    size_t *bytes; /* of the inputs, then of the outputs */
     uint32_t n_inputs;
     struct mb_cpu_evictor *evictor; /* made when first used */
 };
@@ -117,9 +118,11 @@ static void forget_program(struct mb_ctx *ctx) {
     mb_cpu_exec_free(ctx->exec);
     mb_allocator.release(ctx->inputs);
     mb_allocator.release(ctx->outputs);
+    mb_allocator.release(ctx->bytes);
     ctx->exec = NULL;
     ctx->inputs = NULL;
     ctx->outputs = NULL;
+    ctx->bytes = NULL;
 }
 
 static void cpu_close(struct mb_ctx *ctx) {
@@ -178,6 +181,16 @@ static uint32_t count_inputs(const struct mb_program *program) {
     return n;
 }
 
+/* The plan has refused what is too large to count. */
+static void note_sizes(struct mb_ctx *ctx) {
+    const struct mb_program *p = ctx->program;
+    size_t *to = ctx->bytes;
+    for (uint32_t i = 0; i < p->n_params; i++)
+        if (p->params[i].role == MB_INPUT) (void)mb_type_bytes(&p->params[i].type, to++);
+    for (uint32_t i = 0; i < p->n_outputs; i++)
+        (void)mb_type_bytes(&p->nodes[p->outputs[i]].type, to++);
+}
+
 static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *program,
                                struct mb_err *err) {
     enum mb_status st = MB_OK;
@@ -186,11 +199,13 @@ static enum mb_status cpu_plan(struct mb_ctx *ctx, const struct mb_program *prog
     ctx->n_inputs = count_inputs(program);
     ctx->inputs = mb_allocator.alloc((ctx->n_inputs + 1) * sizeof *ctx->inputs);
     ctx->outputs = mb_allocator.alloc((program->n_outputs + 1) * sizeof *ctx->outputs);
-    if (!ctx->inputs || !ctx->outputs) {
+    ctx->bytes = mb_allocator.alloc((ctx->n_inputs + program->n_outputs + 1) * sizeof *ctx->bytes);
+    if (!ctx->inputs || !ctx->outputs || !ctx->bytes) {
         st = mb_fail(err, MB_E_NOMEM, "cpu: out of memory");
         goto out;
     }
     MB_TRY(mb_cpu_exec_new(program, ctx->team, ctx->isa, ctx->only, &ctx->exec, err));
+    note_sizes(ctx);
 out:
     if (st != MB_OK) forget_program(ctx);
     return st;
@@ -205,9 +220,29 @@ static enum mb_status cpu_load(struct mb_ctx *ctx, const void *const *weights, s
     return st == MB_OK ? mb_cpu_exec_load(ctx->exec, weights, err) : st;
 }
 
+/* Each buffer has room for its value, and what is written is nothing that another reads or writes.
+ */
+static enum mb_status check_buffers(const struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                    struct mb_buf *const *outputs, struct mb_err *err) {
+    const uint32_t n_outputs = ctx->program->n_outputs;
+    enum mb_status st = MB_OK;
+    for (uint32_t i = 0; i < ctx->n_inputs; i++) MB_TRY(check_room(inputs[i], ctx->bytes[i], err));
+    for (uint32_t i = 0; i < n_outputs; i++) {
+        MB_TRY(check_room(outputs[i], ctx->bytes[ctx->n_inputs + i], err));
+        for (uint32_t k = 0; k < ctx->n_inputs + i; k++)
+            if (outputs[i] == (k < ctx->n_inputs ? inputs[k] : outputs[k - ctx->n_inputs]))
+                return mb_fail(err, MB_E_INVALID, "cpu: output %u has the buffer of %s %u", i,
+                               k < ctx->n_inputs ? "input" : "output",
+                               k < ctx->n_inputs ? k : k - ctx->n_inputs);
+    }
+out:
+    return st;
+}
+
 static enum mb_status cpu_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
                                  struct mb_buf *const *outputs, struct mb_err *err) {
     enum mb_status st = check_planned(ctx, err);
+    if (st == MB_OK) st = check_buffers(ctx, inputs, outputs, err);
     if (st != MB_OK) return st;
     for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->inputs[i] = inputs[i]->data;
     for (uint32_t i = 0; i < ctx->program->n_outputs; i++) ctx->outputs[i] = outputs[i]->data;

@@ -27,8 +27,9 @@ void mb_cpu_exec_free(struct mb_cpu_exec *exec); /* NULL is fine */
 enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *weights,
                                 struct mb_err *err);
 
-/* inputs: data of the params with role MB_INPUT in order, outputs: of the program's outputs; no
- * two overlap. Allocates nothing. MB_E_NUMERIC: an integer division by zero. */
+/* inputs: data of the params with role MB_INPUT in order, outputs: of the program's outputs, which
+ * overlap nothing else; all aligned to their elements and no more. Allocates nothing. MB_E_NUMERIC:
+ * an integer division by zero. */
 enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inputs,
                                void *const *outputs, struct mb_err *err);
 

@@ -15,7 +15,7 @@
 #include <x86intrin.h>
 
 /* MXCSR: results that would be denormal become zero (FTZ, bit 15), denormal operands count as zero
- * (DAZ, bit 6). */
+ * (DAZ, bit 6). Neither is so within a job, as in PyTorch. */
 enum { FLUSH_DENORMALS = 0x8040 };
 
 enum {
@@ -149,7 +149,7 @@ void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *ar
     const uint32_t number = atomic_load_explicit(&team->job, memory_order_relaxed);
     const uint64_t first = atomic_load_explicit(&team->end_phase, memory_order_relaxed);
     const struct job job = {body, arg, first, first + (uint64_t)n_phases};
-    _mm_setcsr(mode | FLUSH_DENORMALS);
+    _mm_setcsr(mode & ~(unsigned)FLUSH_DENORMALS);
     if (team->count > 1) {
         atomic_store_explicit(&team->job, number + 1, memory_order_release);
         atomic_store_explicit(&team->body, body, memory_order_release);
@@ -201,7 +201,7 @@ static void *work(void *arg) {
     struct worker *worker = arg;
     struct mb_team *team = worker->team;
     uint32_t last = 0;
-    _mm_setcsr(_mm_getcsr() | FLUSH_DENORMALS);
+    _mm_setcsr(_mm_getcsr() & ~(unsigned)FLUSH_DENORMALS);
     for (;;) {
         struct job job;
         const uint32_t number = wait_for_job(team, last);

@@ -31,8 +31,8 @@ void mb_team_free(struct mb_team *team); /* NULL is fine */
 int mb_team_size(const struct mb_team *team);
 
 /* Calls body(arg, phase, share) for every share of phases 0..n_phases-1 and returns when all are
- * done. What a phase wrote is seen by the next. Denormals are flushed to zero inside (the caller's
- * mode is restored). One job at a time; a body starts no other. */
+ * done. What a phase wrote is seen by the next. Denormals are kept inside, whatever the
+ * caller's mode (which is restored). One job at a time; a body starts no other. */
 typedef void mb_phase_fn(void *arg, int phase, const struct mb_thread *share);
 void mb_team_run(struct mb_team *team, int n_phases, mb_phase_fn *body, void *arg);
 

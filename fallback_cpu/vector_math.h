@@ -3,8 +3,8 @@
  *
  * Errors, against the exact value, in units of the last place of the result (tests/unit measures
  * them over all exponents): exp and log 1, tanh 1.5, sigmoid 2.5, Phi 8 and in its far tail 40.
- * Infinities and NaN give what the C library gives. Results that would be denormal are zero,
- * denormal arguments count as zero: callers run with denormals flushed (threads.h).
+ * Infinities, NaN and denormals give what the C library gives, but sigmoid is 0 below -88.73, where
+ * exp(-a) overflows, as PyTorch's is.
  *
  * The polynomials are minimax fits of our own, of relative error, by Lawson's iteration. */
 #ifndef MB_VECTOR_MATH_H
@@ -47,11 +47,15 @@ static inline float mb_expf(float x) {
            mb_float_of((uint32_t)(k - half + 127) << 23);
 }
 
-/* x = 2^e * (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): e * ln 2 + log(1 + f). */
+/* x = 2^e * (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): e * ln 2 + log(1 + f). A denormal x is made
+ * normal first, by 2^25. */
 static inline float mb_logf(float x) {
-    const uint32_t bits = mb_bits_of(x), root_half = 0x3f3504f3;
+    const uint32_t root_half = 0x3f3504f3;
+    const float least_normal = 1.17549435e-38f, scale = 33554432.0f;
+    const uint32_t bits = mb_bits_of(x < least_normal ? x * scale : x);
     const int32_t e = (int32_t)(bits - root_half) >> 23;
-    const float f = mb_float_of(bits - ((uint32_t)e << 23)) - 1.0f, n = (float)e;
+    const float f = mb_float_of(bits - ((uint32_t)e << 23)) - 1.0f;
+    const float n = (float)e - (x < least_normal ? 25.0f : 0.0f);
     float p = -7.6344930e-2f;
     p = p * f + 1.2761575e-1f;
     p = p * f - 1.3160183e-1f;

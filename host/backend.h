@@ -112,9 +112,11 @@ struct mb_backend {
     enum mb_status (*load)(struct mb_ctx *ctx, const void *const *weights, struct mb_err *err);
 
     /* Enqueues one run: inputs in the order of the params with role MB_INPUT, outputs in the order
-     * of program->outputs; no two buffers overlap. Allocates nothing, plans nothing, prints
-     * nothing, waits for nothing: with sync, this is the timed region. The first launch with a new
-     * set of buffers may be slower (the harness never times it). */
+     * of program->outputs. Each has room for its value; an output's is no other output's and no
+     * input's, while two inputs may share one (the CPU refuses anything else with MB_E_INVALID,
+     * others need not look). Allocates nothing, plans nothing, prints nothing, waits for nothing:
+     * with sync, this is the timed region. The first launch with a new set of buffers may be
+     * slower (the harness never times it). */
     enum mb_status (*launch)(struct mb_ctx *ctx, struct mb_buf *const *inputs,
                              struct mb_buf *const *outputs, struct mb_err *err);
 

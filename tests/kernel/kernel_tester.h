@@ -8,6 +8,7 @@
 #define MB_KERNEL_TESTER_H
 
 #include "kernel.h"
+#include "kt_region.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,9 @@ enum kt_fill {
     KT_INF,      /* normal, with a few +-Inf in x */
     KT_POSITIVE, /* |normal| for x: no cancellation among the inputs */
     KT_IMPULSES, /* x is zero but for its first and last element and a few more */
+    KT_DENORMAL, /* x is normal * 2^-130: denormal, and so are most of the sums */
+    KT_INF_ZERO, /* a few +-Inf in x, a third of w zero: their products are NaN */
+    KT_INF_W,    /* a few NaN and +-Inf in w and in the bias */
     KT_N_FILLS
 };
 
@@ -57,15 +61,6 @@ struct kt_counts {
     long run, unsupported, failed;
 };
 extern struct kt_counts kt_counts;
-
-/* Guarded memory: [guard][bytes][slack] and then an unmapped page; slack < align. */
-struct kt_region {
-    unsigned char *map, *data;
-    size_t map_bytes, bytes, slack;
-};
-struct kt_region kt_region_new(size_t bytes, size_t align); /* exits when there is none */
-void kt_region_free(struct kt_region *region);
-bool kt_region_intact(const struct kt_region *region); /* guards and slack as they were */
 
 /* The shapes of each kind: matmul_cases.c and conv2d_cases.c. */
 void kt_matmul_cases(const struct mb_cpu_kernel *kernel);

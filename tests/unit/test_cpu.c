@@ -624,57 +624,6 @@ static void probe_says_why(void **state) {
     }
 }
 
-/* ---- memory runs out ---- */
-
-static long allocations_left, allocations_held;
-
-static void *failing_alloc(size_t size) {
-    if (allocations_left == 0) return NULL;
-    allocations_left--;
-    allocations_held++;
-    return malloc(size);
-}
-
-static void counting_release(void *ptr) {
-    allocations_held -= ptr != NULL;
-    free(ptr);
-}
-
-static void every_allocation_may_fail(void **state) {
-    (void)state;
-    struct pb pb;
-    pb_init(&pb);
-    uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(2, 6, 20, 0, 0));
-    pb_output(&pb, dense_layer(&pb, x, 20, 16, true));
-    const struct mb_program *p = pb_done(&pb);
-    void **data = pb_data(p, 15);
-    double expected[6 * 16], *outputs[] = {expected};
-    const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = {"mind", "cpu", 0, 2, MB_FP32, MB_ISA_BEST, NULL};
-    const struct mb_allocator saved = mb_allocator;
-    enum mb_status st = MB_E_NOMEM;
-    for (long limit = 0; st == MB_E_NOMEM; limit++) {
-        struct mb_err err;
-        struct mb_ctx *ctx = NULL;
-        struct mb_buf *buf = NULL;
-        allocations_left = limit;
-        mb_allocator = (struct mb_allocator){failing_alloc, counting_release};
-        st = be->open(&config, &ctx, &err);
-        if (st == MB_OK) st = be->plan(ctx, p, &err);
-        if (st == MB_OK) st = be->buf_alloc(ctx, 100, &buf, &err);
-        if (st == MB_OK) st = be->evict(ctx, &err);
-        if (st == MB_OK) st = mb_reference_run(p, (const void *const *)data, outputs, &err);
-        be->buf_free(ctx, buf);
-        be->close(ctx);
-        mb_allocator = saved;
-        assert_int_equal(allocations_held, 0);
-        assert_true(st == MB_OK || st == MB_E_NOMEM);
-        assert_true(limit < 1000);
-    }
-    pb_data_free(p, data);
-}
-
-/* More than any cache near the cores, and every line of it. */
 /* Larger than a tile, with remainders; softmax and reductions longer than their lanes. */
 static void long_axes(void **state) {
     (void)state;
@@ -701,6 +650,7 @@ static void long_axes(void **state) {
         }
 }
 
+/* More than any cache near the cores, and every line of it. */
 static void evictor_reads_all_that_it_has(void **state) {
     (void)state;
     struct mb_cpu_evictor *evictor = NULL;
@@ -763,7 +713,6 @@ int main(void) {
         cmocka_unit_test(probe_says_why),
         cmocka_unit_test(long_axes),
         cmocka_unit_test(evictor_reads_all_that_it_has),
-        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include <cmocka.h>
 
@@ -29,7 +30,7 @@ static void note_share(void *arg, int phase, const struct mb_thread *share) {
         if (phase + 1 < PHASES && l->runs[phase + 1][i] != 0) l->wrong++;
     if (share->index == l->late_share) usleep(200);
     volatile float small = 1e-38f;
-    if (small * 0.1f != 0.0f) l->wrong++; /* denormals are flushed */
+    if (small * 0.1f == 0.0f) l->wrong++; /* denormals are kept */
     l->runs[phase][share->index]++;
 }
 
@@ -43,7 +44,11 @@ static void team_runs_every_share_once_in_order(void **state) {
         for (int job = 0; job < JOBS; job++) {
             struct ledger l = {.late_share = job % 100 == 0 ? job / 100 % n : -1};
             const int n_phases = 1 + job % PHASES;
+            const unsigned mode = _mm_getcsr(), flushing = mode | (job & 1 ? 0x8040 : 0);
+            _mm_setcsr(flushing);
             mb_team_run(team, n_phases, note_share, &l);
+            assert_int_equal(_mm_getcsr() & 0x8040, flushing & 0x8040);
+            _mm_setcsr(mode);
             assert_int_equal(l.wrong, 0);
             for (int p = 0; p < PHASES; p++)
                 for (int i = 0; i < n; i++) assert_int_equal(l.runs[p][i], p < n_phases);

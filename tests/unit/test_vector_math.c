@@ -8,8 +8,6 @@
 
 #include <cmocka.h>
 
-static const float least_normal = 1.17549435e-38f;
-
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
@@ -20,7 +18,7 @@ static const struct function {
     double ulps;  /* largest error in units of the last place */
     double floor; /* below, only to be below twice this as well */
 } functions[] = {
-    {"exp", mb_expf, exp, 1.1, 1.2e-38},
+    {"exp", mb_expf, exp, 1.1, 0},
     {"log", mb_logf, log, 1, 0},
     {"tanh", mb_tanhf, tanh, 1.5, 0},
     {"sigmoid", mb_sigmoidf, sigmoid, 2.5, 1.2e-38},
@@ -39,7 +37,7 @@ static int check(const struct function *f, float x) {
     else if (exact == 0)
         error = y == 0 ? 0 : INFINITY;
     else
-        error = fabs((double)y - exact) / ldexp(1, ilogb(exact) - 23);
+        error = fabs((double)y - exact) / fmax(ldexp(1, ilogb(exact) - 23), 0x1p-149);
     if (error <= f->ulps) return 0;
     fprintf(stderr, "%s(%.9g) = %.9g, not %.9g: %.1f ulp\n", f->name, (double)x, (double)y, exact,
             error);
@@ -57,7 +55,7 @@ static void errors_are_as_the_header_says(void **state) {
             wrong += check(&functions[i], special[k]);
         for (uint64_t bits = 0; bits < (uint64_t)1 << 32; bits += 10007) {
             const float x = mb_float_of((uint32_t)bits);
-            if (fabsf(x) >= least_normal && wrong < 20) wrong += check(&functions[i], x);
+            if (wrong < 20) wrong += check(&functions[i], x);
         }
     }
     assert_int_equal(wrong, 0);
