@@ -1,6 +1,5 @@
 #include "result_file.h"
 
-#include "file.h"
 #include "report.h"
 #include "sha256.h"
 
@@ -44,17 +43,6 @@ enum mb_status mb_result_parse(const char *name, const char *text, size_t len, j
     }
     *out = json;
     return MB_OK;
-}
-
-enum mb_status mb_result_load(const char *path, json_t **out, struct mb_err *err) {
-    char *text = NULL;
-    size_t len = 0;
-    struct mb_err why;
-    enum mb_status st = mb_file_read(path, (size_t)MB_RESULT_MAX_MIB << 20, &text, &len, &why);
-    if (st != MB_OK) return mb_fail(err, st, "%s; %s", why.text, advice);
-    st = mb_result_parse(path, text, len, out, err);
-    free(text);
-    return st;
 }
 
 /* What the file says that it is, before anything in it is believed. */

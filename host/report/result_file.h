@@ -56,6 +56,29 @@ enum mb_status mb_result_parse(const char *name, const char *text, size_t len, j
 enum mb_status mb_result_file_new(const char *name, json_t *json, struct mb_result_file **out,
                                   struct mb_err *err);
 
+/* Files of one result or of many (`mindbench merge`, results/merged.schema.json). Part N of the
+ * many is named FILE#N wherever a result is asked for, mb_result_load's path included. */
+#define MB_RESULT_MERGED "merged" /* the key of the array of {name, result} */
+
+struct mb_result_part {
+    const char *name;  /* for messages: the path, with #N for a part */
+    const char *given; /* the part's name in a merged file; NULL in a file of one */
+    json_t *json;      /* borrowed from `json` of the set */
+};
+
+struct mb_result_set {
+    json_t *json;
+    struct mb_result_part *parts;
+    size_t n;
+    bool merged;
+    bool altered; /* merged, and its digest is not that of its content */
+    struct mb_arena arena;
+};
+
+/* All results in a file, not yet looked into. */
+enum mb_status mb_result_set_load(const char *path, struct mb_result_set *out, struct mb_err *err);
+void mb_result_set_free(struct mb_result_set *set);
+
 /* As mb_report_json, of a result that was read. */
 enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **out,
                                    struct mb_err *err);

@@ -21,6 +21,7 @@ struct mb_verification {
     struct mb_finding *findings;
     size_t n_findings, n_deviations, capacity;
     size_t n_numbers; /* in the file, compared with what was formed again or read back */
+    bool sealed;      /* there is a digest */
     bool failed;      /* memory ran out, findings were lost */
 };
 
