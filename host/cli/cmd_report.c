@@ -3,6 +3,9 @@
 #include "cli.h"
 #include "machine.h"
 #include "outfile.h"
+#include "report.h"
+#include "report_kernels.h"
+#include "result_file.h"
 #include "script.h"
 
 #include <errno.h>
@@ -15,7 +18,7 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: mindbench report RESULT.json... -o REPORT.html\n\n"
+    "Usage: mindbench report RESULT.json... -o REPORT.html [--csv FILE] [--md FILE]\n\n"
     "Makes one page of result files (mindbench run --json) and of tables of kernels (mindbench\n"
     "bench-kernels --json): ratios with their intervals, every sample, start-up, machine and "
     "settings,\n"
@@ -23,18 +26,45 @@ static const char help[] =
     "nothing;\n"
     "it is made for light and dark screens, phones and paper.\n\n"
     "  -o, --output FILE      the page; stdout is a FILE too\n"
+    "      --csv FILE         of one result: a row for each program and executor\n"
+    "      --md FILE          the same as a Markdown table\n"
     "  -h, --help\n\n"
-    "It needs Python 3 with matplotlib and Jinja2: scripts/setup report installs them.\n"
+    "The page needs Python 3 with matplotlib and Jinja2: scripts/setup report installs them.\n"
     "MINDBENCH_PYTHON names another Python than that of .venv.\n"
     "Exit status: 0 done, 4 usage or environment, or a file that is no result.\n";
 
+enum option_id { OPT_CSV = 256, OPT_MD };
+
 static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
+    {"csv", required_argument, NULL, OPT_CSV},
+    {"md", required_argument, NULL, OPT_MD},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
+struct options {
+    const char *page, *csv, *md;
+    char **files;
+    size_t n_files;
+};
+
 extern char **environ;
+
+/* Writes beside and renames; `write` needs to check nothing. */
+static int write_file(const char *name, void (*write)(const void *what, FILE *out),
+                      const void *what) {
+    struct mb_outfile *file = NULL;
+    struct mb_err err;
+    enum mb_status st = mb_outfile_open(name, &file, &err);
+    if (st == MB_OK) {
+        write(what, mb_outfile_stream(file));
+        st = mb_outfile_commit(file, &err);
+    }
+    return st == MB_OK ? MB_EXIT_OK : mb_cli_error(MB_EXIT_USAGE, "report: %s", err.text);
+}
+
+/* ---- the page ---- */
 
 /* Starts the script with its standard output into *from. 0 or an errno. */
 static int start(char **argv, pid_t *pid, FILE **from) {
@@ -53,10 +83,15 @@ static int start(char **argv, pid_t *pid, FILE **from) {
     return error;
 }
 
+struct text {
+    char *bytes;
+    size_t len;
+};
+
 /* All that the script writes, in memory from malloc. Returns an exit status; the script has said
  * what went wrong when it ends with MB_EXIT_USAGE. */
-static int run_script(char **argv, char **page, size_t *len) {
-    FILE *from = NULL, *to = open_memstream(page, len);
+static int run_script(char **argv, struct text *page) {
+    FILE *from = NULL, *to = open_memstream(&page->bytes, &page->len);
     char part[1 << 16];
     size_t n;
     pid_t pid;
@@ -85,15 +120,71 @@ static int run_script(char **argv, char **page, size_t *len) {
     return MB_EXIT_OK;
 }
 
-static int write_page(const char *name, const char *page, size_t len) {
-    struct mb_outfile *file = NULL;
+static void write_text(const void *page, FILE *out) {
+    const struct text *text = page;
+    fwrite(text->bytes, 1, text->len, out);
+}
+
+static int make_page(const struct options *o) {
+    char python[PATH_MAX], script[PATH_MAX];
+    struct text page = {0};
+    if (!mb_beside_program(script, "report/", "make_report", ".py"))
+        return mb_cli_error(MB_EXIT_USAGE,
+                            "report: report/make_report.py is not beside the program; build again");
+    char **argv = calloc(o->n_files + 5, sizeof *argv);
+    if (!argv) return mb_cli_error(MB_EXIT_USAGE, "report: out of memory");
+    mb_script_python(python);
+    argv[0] = python;
+    argv[1] = (char[]){"-B"}; /* nothing is written beside the program */
+    argv[2] = script;
+    argv[3] = (char *)(uintptr_t)mb_build()->version;
+    memcpy(argv + 4, o->files, o->n_files * sizeof *o->files);
+    int status = run_script(argv, &page);
+    if (status == MB_EXIT_OK) status = write_file(o->page, write_text, &page);
+    free(page.bytes);
+    free(argv);
+    return status;
+}
+
+/* ---- the files ---- */
+
+/* A result, or a table of kernels, which only the page shows: *out is NULL then. */
+static enum mb_status read_file(const char *path, struct mb_result_file **out, struct mb_err *err) {
+    json_t *json = NULL;
+    enum mb_status st = mb_result_load(path, &json, err);
+    if (st != MB_OK) return st;
+    const char *format = json_string_value(json_object_get(json, "format"));
+    *out = NULL;
+    if (!format || strcmp(format, MB_KERNELS_FORMAT) != 0)
+        st = mb_result_file_new(path, json, out, err);
+    json_decref(json);
+    return st;
+}
+
+static void write_csv(const void *file, FILE *out) {
+    mb_report_csv(&((const struct mb_result_file *)file)->result, out);
+}
+
+static void write_md(const void *file, FILE *out) {
+    mb_report_md(&((const struct mb_result_file *)file)->result, out);
+}
+
+/* Every file is read before anything is written. */
+static int check_files(const struct options *o, struct mb_result_file **only) {
     struct mb_err err;
-    enum mb_status st = MB_OK;
-    MB_TRY(mb_outfile_open(name, &file, &err));
-    fwrite(page, 1, len, mb_outfile_stream(file));
-    st = mb_outfile_commit(file, &err);
-out:
-    return st == MB_OK ? MB_EXIT_OK : mb_cli_error(MB_EXIT_USAGE, "report: %s", err.text);
+    for (size_t i = 0; i < o->n_files; i++) {
+        struct mb_result_file *file = NULL;
+        if (read_file(o->files[i], &file, &err) != MB_OK)
+            return mb_cli_error(MB_EXIT_USAGE, "report: %s", err.text);
+        if (o->n_files == 1)
+            *only = file;
+        else
+            mb_result_file_free(file);
+    }
+    if ((o->csv || o->md) && !*only)
+        return mb_cli_error(MB_EXIT_USAGE, "report: --csv and --md are of one result; name one "
+                                           "file that mindbench run --json wrote");
+    return MB_EXIT_OK;
 }
 
 static bool same_file(const char *a, const char *b) {
@@ -101,49 +192,49 @@ static bool same_file(const char *a, const char *b) {
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static int make_page(const char *output, char **files, size_t n_files) {
-    char python[PATH_MAX], script[PATH_MAX], *page = NULL;
-    size_t len = 0;
-    if (!mb_beside_program(script, "report/", "make_report", ".py"))
-        return mb_cli_error(MB_EXIT_USAGE,
-                            "report: report/make_report.py is not beside the program; build again");
-    for (size_t i = 0; i < n_files; i++)
-        if (same_file(files[i], output))
-            return mb_cli_error(MB_EXIT_USAGE,
-                                "report: -o %s: it is one of the files to report; name another one",
-                                output);
-    if (!mb_cli_writable(output)) return MB_EXIT_USAGE;
-    char **argv = calloc(n_files + 5, sizeof *argv);
-    if (!argv) return mb_cli_error(MB_EXIT_USAGE, "report: out of memory");
-    mb_script_python(python);
-    argv[0] = python;
-    argv[1] = (char[]){"-B"}; /* nothing is written beside the program */
-    argv[2] = script;
-    argv[3] = (char *)(uintptr_t)mb_build()->version;
-    memcpy(argv + 4, files, n_files * sizeof *files);
-    int status = run_script(argv, &page, &len);
-    if (status == MB_EXIT_OK) status = write_page(output, page, len);
-    free(page);
-    free(argv);
+/* An output can be written and takes no input's place. */
+static bool check_output(const struct options *o, const char *name) {
+    if (!name) return true;
+    for (size_t i = 0; i < o->n_files; i++)
+        if (same_file(o->files[i], name)) {
+            mb_cli_error(MB_EXIT_USAGE,
+                         "report: %s is one of the files to report; write to another one", name);
+            return false;
+        }
+    return mb_cli_writable(name);
+}
+
+static int report(const struct options *o) {
+    struct mb_result_file *only = NULL;
+    if (!check_output(o, o->page) || !check_output(o, o->csv) || !check_output(o, o->md))
+        return MB_EXIT_USAGE;
+    int status = check_files(o, &only);
+    if (status == MB_EXIT_OK && o->csv) status = write_file(o->csv, write_csv, only);
+    if (status == MB_EXIT_OK && o->md) status = write_file(o->md, write_md, only);
+    mb_result_file_free(only);
+    if (status == MB_EXIT_OK && o->page) status = make_page(o);
     return status;
 }
 
 int mb_cmd_report(int argc, char **argv) {
-    const char *output = NULL;
+    struct options o = {0};
     int option;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":o:h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return MB_EXIT_OK;
+        switch (option) {
+        case 'h': fputs(help, stdout); return MB_EXIT_OK;
+        case 'o': o.page = optarg; break;
+        case OPT_CSV: o.csv = optarg; break;
+        case OPT_MD: o.md = optarg; break;
+        default: return mb_cli_bad_option(argc, argv, option);
         }
-        if (option == '?' || option == ':') return mb_cli_bad_option(argc, argv, option);
-        output = optarg;
     }
-    if (optind == argc)
+    o.files = argv + optind;
+    o.n_files = (size_t)(argc - optind);
+    if (o.n_files == 0)
         return mb_cli_error(MB_EXIT_USAGE,
                             "report: no result file; name one that mindbench run --json wrote");
-    if (!output)
+    if (!o.page && !o.csv && !o.md)
         return mb_cli_error(MB_EXIT_USAGE, "report: no name for the page; add -o REPORT.html");
-    return make_page(output, argv + optind, (size_t)(argc - optind));
+    return report(&o);
 }

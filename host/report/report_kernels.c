@@ -212,7 +212,7 @@ enum mb_status mb_report_kernels_json(const struct mb_kernel_bench *bench,
     json_t *o = json_pack(
         "{s:s, s:i, s:{s:s, s:s, s:b, s:s, s:s}, s:{s:o, s:o}, s:s, s:s, s:s, s:i, s:I, s:o, s:o, "
         "s:o, s:I, s:I}",
-        "format", "mindbench-kernels", "format_version", 1, "mindbench", "version", build->version,
+        "format", MB_KERNELS_FORMAT, "format_version", 1, "mindbench", "version", build->version,
         "git_sha", build->git_sha, "git_is_dirty", (int)build->git_is_dirty, "compiler",
         build->compiler, "flags", build->flags, "machine", "cpu", text(machine.cpu), "gpu",
         text(machine.gpu), "device", open->device, "math_mode", bench->info.math_mode, "library",

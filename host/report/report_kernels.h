@@ -27,6 +27,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define MB_KERNELS_FORMAT "mindbench-kernels"
+
 /* For people: ceilings, how the share is counted, and the table's head; then a line for each row;
  * then what has no row. False on a write error. */
 bool mb_report_kernels_head(const struct mb_kernel_bench *bench, const struct mb_open_config *open,

@@ -23,7 +23,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 import units
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore")  # glyphs that the font for measuring text does not have
 
 # Stand-ins: #RRGGBB in the drawing, var(--name) on the page (report.css).
 INK, MUTED, GRID, CARD, BAND, BAD = (f"#0{i}0{i}0{i}" for i in range(1, 7))
@@ -63,6 +62,11 @@ def colour(executor, others=()):
     return OTHER_COLOURS[unknown.index(executor) % len(OTHER_COLOURS)] if executor in unknown else GREY
 
 
+def variable(stand_in):
+    """The CSS variable's name."""
+    return VARIABLES[stand_in]
+
+
 def figure(width, height):
     return Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
 
@@ -96,7 +100,8 @@ _SUBS = ((1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.2, 2.4, 2.6, 2.8,
          (1, 1.5, 2, 3, 4, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 
 
-def _log_ticks(low, high, most):
+def log_ticks(low, high, most):
+    """Two or more round numbers in [low, high], about `most` at most."""
     for subs in _SUBS:
         ticks = [t for t in LogLocator(subs=subs, numticks=40).tick_values(low, high) if low <= t <= high]
         if len(ticks) <= most:
@@ -106,13 +111,24 @@ def _log_ticks(low, high, most):
     return ticks if len(ticks) >= 2 else MaxNLocator(most).tick_values(low, high)
 
 
+def time_range(values, share):
+    """(low, high, logarithmic) of an axis with a margin of that share on both sides: logarithmic where
+    the values are far apart."""
+    low, high = min(values), max(values)
+    if low > 1e-6 and high / low > 5:
+        margin = (high / low) ** share
+        return low / margin, high * margin, True
+    margin = max(share * (high - low), 1e-3 * abs(high), 1e-6)
+    return low - margin, high + margin, False
+
+
 def time_axis(axis, low_us, high_us, log, most=6):
     """Ticks in one unit, or on a logarithmic axis each in its own."""
     if log:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
         axis.set_major_locator(NullLocator())
         axis.set_minor_locator(NullLocator())
-        ticks = [t for t in _log_ticks(low_us, high_us, most) if low_us <= t <= high_us]
+        ticks = [t for t in log_ticks(low_us, high_us, most) if low_us <= t <= high_us]
         axis.set_ticks(ticks, labels=[units.time(t, 2) for t in ticks])
         return
     name, size = units.unit_for(max(high_us, 1e-3))
@@ -124,7 +140,7 @@ def ratio_axis(ax, low, high, most=8):
     """Logarithmic, the ticks in times."""
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    ticks = sorted({*_log_ticks(low, high, most), 1.0})
+    ticks = sorted({*log_ticks(low, high, most), 1.0})
     ticks = [t for t in ticks if low <= t <= high and (t == 1 or abs(t - 1) > 0.04 * high)]
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -179,8 +195,11 @@ def svg(fig, name, alt):
     """The figure as an <svg> element; `name` is unique on the page, `alt` says what it shows. A gid
     of "note:TEXT" becomes a <title>, shown when the mark is pointed at."""
     buffer = io.StringIO()
-    FigureCanvasSVG(fig).print_svg(buffer,
-                                   metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    with warnings.catch_warnings():
+        # the font that text is measured by lacks glyphs; the page's font is another
+        warnings.filterwarnings("ignore", message="Glyph")
+        FigureCanvasSVG(fig).print_svg(buffer,
+                                       metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     root = xml.fromstring(buffer.getvalue())
     _, _, width, height = root.get("viewBox").split()
     for child in list(root):

@@ -14,7 +14,7 @@ import units
 
 # Verdict: colour, marker. The word stands beside it.
 VERDICTS = {"FAST": (GREEN, "o"), "SLOW": (VERMILLION, "s"), "SAME": (GREY, "D"), "AMBG": (ORANGE, "^")}
-SAME = (0.98, 1.02)  # host/bench/stats.h: the smallest difference that counts
+LEAST_EFFECT = 0.02  # of a file that does not say: the default of mindbench run
 
 
 def _row_labels(ax, labels, most):
@@ -36,9 +36,10 @@ def _ratio_rows(groups):
     return rows, y
 
 
-def ratios(groups, width):
+def ratios(groups, width, effect, sides=True):
     """Ratios with their intervals on a logarithmic axis. groups: [(heading or None,
-    [(label, Comparison)])]; every comparison has a ratio."""
+    [(label, Comparison)])]; every comparison has a ratio. effect: what counts as the same; sides:
+    whether the two sides of 1 are named."""
     rows, height = _ratio_rows(groups)
     all_rows = [c for _, _, _, c in rows if c]
     wide = width > 600
@@ -50,7 +51,7 @@ def ratios(groups, width):
     low, high = min(low, 0.9), max(high, 1.12)
     drawing.ratio_axis(ax, low, high, 9 if wide else 5)
     ax.set_ylim(height - 0.4, -0.6)
-    ax.axvspan(*SAME, color=BAND, lw=0)
+    ax.axvspan(1 - effect, 1 + effect, color=BAND, lw=0)
     ax.axvline(1, color=INK, lw=1.2)
     ax.set_yticks([])
     side = ax.get_yaxis_transform()
@@ -72,12 +73,17 @@ def ratios(groups, width):
                 weight="bold" if not wide else "normal")
         ax.text(1 + (right - 4) / (width - left - right), y, c.verdict or "", transform=side,
                 va="center", ha="right", size=9.5, color=MUTED)
+    if sides:
+        _name_sides(ax, low, high)
+    return fig
+
+
+def _name_sides(ax, low, high):
     top_side = ax.get_xaxis_transform()
     ax.text(1 + 0.012 * (high - 1), 1.0, " faster →", transform=top_side, va="bottom", ha="left",
             size=10, color=MUTED)
     if low < 0.8:
         ax.text(1, 1.0, "← slower ", transform=top_side, va="bottom", ha="right", size=10, color=MUTED)
-    return fig
 
 
 # ---- samples ----
@@ -115,11 +121,7 @@ def distributions(executors, width):
     fig = drawing.figure(width, top + bottom + row * len(executors))
     ax = drawing.axes(fig, left, top, right, bottom)
     names = [e.name for e in executors]
-    low = min(min(e.samples_us) for e in executors)
-    high = max(max(e.samples_us) for e in executors)
-    log = low > 0 and high / low > 5
-    margin = (high / low) ** 0.03 if log else max(0.04 * (high - low), 1e-3 * high, 1e-6)
-    low, high = (low / margin, high * margin) if log else (low - margin, high + margin)
+    low, high, log = drawing.time_range([us for e in executors for us in e.samples_us], 0.04)
     drawing.time_axis(ax.xaxis, low, high, log, 5)
     ax.set_xlim(low, high)
     _row_labels(ax, names, 14)
@@ -165,10 +167,7 @@ def series(executors, width):
             ax.axvspan(first - 0.5, last - 0.5, color=BAND, lw=0)
         points = thin(e.samples_us)
         drawing.dots(ax, [x for x, _ in points], [v for _, v in points], 3.6, colour, 0.85)
-        low, high = min(e.samples_us), max(e.samples_us)
-        log = low > 0 and high / low > 5
-        margin = (high / low) ** 0.06 if log else max(0.08 * (high - low), 1e-3 * high, 1e-6)
-        low, high = (low / margin, high * margin) if log else (low - margin, high + margin)
+        low, high, log = drawing.time_range(e.samples_us, 0.08)
         median = quantiles(e.samples_us)[2]
         ax.axhline(median, color=INK, lw=1, ls=(0, (4, 3)), gid=f"note:median {units.time(median)}")
         drawing.time_axis(ax.yaxis, low, high, log, 3)
@@ -176,16 +175,13 @@ def series(executors, width):
         ax.set(xlim=(-0.5, max(count - 0.5, 0.5)), ylim=(low, high))
         ax.grid(False)
         ax.text(0, 1.06, e.name, transform=ax.transAxes, va="bottom", size=11, weight="bold")
-        _warm_up(ax, e)
+        for sample in e.restarts():
+            ax.axvline(sample - 0.5, color=MUTED, lw=1, gid="note:started again")
         if i < n - 1:
             ax.tick_params(axis="x", labelbottom=False)
         else:
             ax.set_xlabel("sample", loc="right", labelpad=1)
     return fig
-
-
-def _warm_up(ax, executor):
-    pass
 
 
 # ---- start-up ----

@@ -8,11 +8,10 @@ to be escaped by whoever writes them into HTML.
 
 import dataclasses
 import json
-import math
 import os
 import unicodedata
 
-MAX_BYTES = 256 << 20
+LARGEST = 1e100
 KERNELS_FORMAT = "mindbench-kernels"
 
 
@@ -34,7 +33,7 @@ def text(node, *keys):
 
 
 def number(node, *keys):
-    """A finite number, else None."""
+    """A number that can be drawn, else None: finite, and no larger than anything that is measured."""
     value = at(node, *keys)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -42,7 +41,7 @@ def number(node, *keys):
         value = float(value)
     except OverflowError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) < LARGEST else None
 
 
 def flag(node, *keys):
@@ -92,6 +91,28 @@ class Executor:
 
     def say(self, *keys):
         return text(self.node, *keys)
+
+    def restarts(self):
+        """Samples that are the first of a start of the executor's processes but the first; a start is
+        two processes, 2 g and 2 g + 1, measured in the same rounds."""
+        starts = [int(p) // 2 for p in numbers(self.node, "block_processes")]
+        return [first for first, before, start in zip(self.block_starts[1:], starts, starts[1:])
+                if before != start]
+
+    def warm_ups(self):
+        """[(microseconds of the untimed runs, index of the first that is steady)] of each process."""
+        return [(numbers(p, "warmup_us"), int(number(p, "steady_from") or 0))
+                for p in sequence(self.node, "processes") if numbers(p, "warmup_us")]
+
+    def states(self, key):
+        """[(seconds since the benchmark's first block, value)] of blocks where both are known."""
+        found = [(number(s, "start_us"), number(s, key)) for s in sequence(self.node, "block_states")]
+        return [(start / 1e6, value) for start, value in found if None not in (start, value)]
+
+    def gpu_states(self, key):
+        """[(number of the reading, value)]"""
+        found = enumerate(number(s, key) for s in sequence(self.node, "gpu_states"))
+        return [(i, value) for i, value in found if value is not None]
 
 
 @dataclasses.dataclass
@@ -188,37 +209,23 @@ def read_benchmark(name, node):
         fastest=text(node, "fastest_pytorch"), node=node)
 
 
-def not_a_number(name):
-    raise ValueError(f"{name} is no JSON number")
-
-
 def read(path):
-    """A Result or Kernels; BadFile says in one line what is wrong with the file."""
+    """A Result or Kernels. mindbench has read the file before and found it good."""
     shown = clean(path).replace("\n", "\N{REPLACEMENT CHARACTER}")
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BadFile(f"{shown}: {error.strerror}; name a file that mindbench run --json wrote")
-    if len(data) > MAX_BYTES:
-        raise BadFile(f"{shown}: more than {MAX_BYTES >> 20} MiB: no result file; name another one")
-    try:
-        node = json.loads(data, parse_constant=not_a_number)
-    except RecursionError:
-        raise BadFile(f"{shown}: nested too deeply: no result file; name another one")
-    except (ValueError, UnicodeDecodeError) as error:
+            node = json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
         why = clean(str(error)).splitlines()[0]
-        raise BadFile(f"{shown}: no JSON: {why}; name a file that mindbench run --json wrote")
+        raise BadFile(f"{shown}: {why}; name a file that mindbench run --json wrote")
     label = os.path.splitext(os.path.basename(shown))[0] or shown
+    return parse(label, node)
+
+
+def parse(label, node):
+    """The same of a file's content, whatever it is."""
     if text(node, "format") == KERNELS_FORMAT:
         return Kernels(label, node, [r for r in sequence(node, "rows") if isinstance(r, dict)])
-    version = text(node, "schema_version")
-    if version is None or not mapping(node, "benchmarks"):
-        raise BadFile(f"{shown}: no result of mindbench: it lacks schema_version or benchmarks; "
-                      "name a file that mindbench run --json wrote")
-    if version.split(".")[0] != "1":
-        raise BadFile(f"{shown}: schema version {version[:40]}: this program reads 1; report it with "
-                      "the mindbench that wrote it")
     return Result(label, node,
                   [read_benchmark(n, b) for n, b in mapping(node, "benchmarks").items()],
                   text(node, "result_validity") != "INVALID", text(node, "result_invalid_reason"))

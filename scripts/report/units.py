@@ -35,12 +35,12 @@ def time(us, digits=3):
     return f"{significant(us / size, digits)} {show_unit(name)}"
 
 
-def ratio(value):
-    return NOT_MEASURED if value is None else f"{value:.2f}×"
+def ratio(value, digits=2):
+    return NOT_MEASURED if value is None else f"{value:.{digits}f}×"
 
 
-def interval(low, high):
-    return "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
+def interval(low, high, digits=2):
+    return "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def rate(value):
@@ -65,8 +65,8 @@ def error(value):
     return NOT_MEASURED if value is None else f"{value:.1e}"
 
 
-def percent(share):
-    return NOT_MEASURED if share is None else f"{100 * share:.0f} %"
+def percent(share, digits=0):
+    return NOT_MEASURED if share is None else f"{100 * share:.{digits}f} %"
 
 
 def shorten(text, limit):

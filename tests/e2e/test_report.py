@@ -7,6 +7,7 @@ import html.parser
 import importlib.util
 import io
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -28,6 +29,15 @@ in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium; scripts/se
 HOSTILE = ["<script>document.title='ran'</script>", "</style><img src=x onerror=\"document.title='ran'\">",
            "\"><svg onload=document.title='ran'>", "{{ 7 * 191 }}", "$\\frac{$ %s \\", "&lt;b&gt;",
            "\u0000\u0007\u001b[31m\u202eevil\ufeff", "\ud800", "x" * 5000, "日本語 🙂"]
+
+
+@pytest.fixture
+def maker(monkeypatch):
+    """The page of a parsed result, made in this process: of what no file that is read can hold too."""
+    monkeypatch.syspath_prepend(str(SOURCE / "scripts" / "report"))
+    import page as pages
+    import result_file
+    return lambda node: pages.render([result_file.parse("edited", node)], "0")
 
 
 @pytest.fixture
@@ -86,12 +96,14 @@ def stands_alone(text):
 
 
 def small():
-    """A part of the race that is quick to draw: two programs, two executors."""
+    """A part of the race that is quick to draw: two programs, three executors."""
     result = json.loads(RACE.read_text())
     del result["benchmarks"]["conv2d_inference"]
     for benchmark in result["benchmarks"].values():
-        for name in ("torch-eager", "onnxruntime", "openvino"):
+        for name in ("onnxruntime", "openvino"):
             del benchmark["executors"][name]
+        benchmark["comparisons"] = [c for c in benchmark["comparisons"]
+                                    if {c["a"], c["b"]} <= set(benchmark["executors"])]
     return result
 
 
@@ -150,90 +162,144 @@ def test_invalid_is_said_first(report):
             < text.index("class=\"cards\"")
 
 
-def test_what_is_missing_is_left_out(report):
-    def strip(result):
-        for benchmark in result["benchmarks"].values():
-            benchmark["comparisons"] = []
-            for row in benchmark["executors"].values():
-                row.update(samples_us=[], block_starts=[], phases_us={}, plan=None)
-    text = page(report, edited(report, strip))
-    elements = stands_alone(text)
-    assert elements.all("svg") == [] and "No ratio was measured in 2 programs" in text
-    assert text.count("Not measured: samples; samples over time; phases of start-up.") == 2
+def test_what_is_missing_is_left_out(maker):
+    result = small()
+    for benchmark in result["benchmarks"].values():
+        benchmark["comparisons"] = []
+        for row in benchmark["executors"].values():
+            row.update(samples_us=[], block_starts=[], phases_us={}, plan=None)
+    text = maker(result)
+    assert stands_alone(text).all("svg") == [] and "No ratio was measured in 2 programs" in text
+    assert text.count("Not measured: samples; samples over time; phases of start-up;") == 2
 
 
-def test_hostile_text_is_text(report):
-    def poison(result):
-        result["argv"] = HOSTILE
-        result["result_validity"], result["result_invalid_reason"] = "INVALID", HOSTILE[0] + HOSTILE[3]
-        result["system_info"].update({HOSTILE[1]: HOSTILE[2], "cpu": HOSTILE[6]})
-        benchmark = result["benchmarks"]["mlp_batch32"]
-        bare = dict(benchmark, executors={}, comparisons=benchmark["comparisons"][:1])
-        rows = benchmark["executors"]
-        rows.update({text: rows["torch-jit"] for text in HOSTILE})
-        result["benchmarks"] = {HOSTILE[0]: benchmark, **{text: bare for text in HOSTILE[1:]}}
-        rows["torch-jit"].update(plan="</pre>" + HOSTILE[0], reason=HOSTILE[1], library=HOSTILE[2])
-        benchmark["comparisons"].append({**benchmark["comparisons"][0], "b": HOSTILE[0]})
-        benchmark["comparisons"].append({**benchmark["comparisons"][0], "b": HOSTILE[4], "verdict": HOSTILE[2]})
-    text = page(report, edited(report, poison))
-    elements = stands_alone(text)
-    shown = "".join(elements.text)
+def poison(result):
+    """Hostile text wherever there is text."""
+    result["argv"] = HOSTILE
+    result["result_validity"], result["result_invalid_reason"] = "INVALID", HOSTILE[0] + HOSTILE[3]
+    result["system_info"].update({HOSTILE[1]: HOSTILE[2], "cpu": HOSTILE[6]})
+    benchmark = result["benchmarks"]["mlp_batch32"]
+    row = dict(benchmark["executors"]["torch-jit"], plan="</pre>" + HOSTILE[0], unsteady=HOSTILE[1],
+               library=HOSTILE[2], invalid_reason=HOSTILE[1])
+    benchmark["executors"].update({text: row for text in HOSTILE})
+    comparison = benchmark["comparisons"][0]
+    benchmark["comparisons"] += [dict(comparison, b=text, verdict=text) for text in HOSTILE]
+    bare = dict(benchmark, executors={}, comparisons=[comparison])
+    result["benchmarks"] = {HOSTILE[0]: benchmark, **{text: bare for text in HOSTILE[1:]}}
+
+
+def test_hostile_text_is_text(maker):
+    result = small()
+    poison(result)
+    text = maker(result)
+    shown = "".join(stands_alone(text).text)
     assert HOSTILE[0] in shown and HOSTILE[4] in shown and "7 * 191" in shown
     assert not re.search("[\u0000\u0007\u001b\u202e]", text)
 
 
 @pytest.mark.parametrize("content, why", [
-    (b"", "no JSON"), (b"\xff\xfe{", "no JSON"), (b"{\"schema_version\": \"1.0.0\"", "no JSON"),
-    (b"[" * 100_000, "nested too deeply"), (b"{\"a\": NaN}", "no JSON"), (b"[]", "no result"),
+    (b"", "bad.json"), (b"{\"schema_version\": \"1.0.0\"", "line 1"), (b"[" * 100_000, "line 1"),
+    (b"{\"a\": NaN}", "line 1"), (b"[]", "schema_version"),
     (b"{\"schema_version\": \"2.0.0\", \"benchmarks\": {\"a\": {}}}", "schema version 2.0.0"),
-    (b"{\"schema_version\": 1, \"benchmarks\": []}", "no result"),
-    (b"1" * 10_000, "no JSON"), (b"null", "no result"),
+    (b"{\"schema_version\": \"1.0.0\", \"benchmarks\": []}", "bad.json"),
 ])
 def test_files_that_are_no_result(report, content, why):
     (report.folder / "bad.json").write_bytes(content)
-    error = one_error(report("report", "bad.json", "-o", "page.html"), 4)
+    error = one_error(report("report", RACE, "bad.json", "-o", "page.html"), 4)
     assert why in error and "bad.json" in error
     assert not (report.folder / "page.html").exists()
 
 
-@pytest.mark.parametrize("value", [None, [], {}, "", "x", 1e400, -1, 10**400, True, [[]], {"": {}}])
-def test_values_of_any_type(report, value):
-    """One replaced after the other, on every level; the page is made or the file refused."""
+@pytest.mark.parametrize("seed", range(2))
+def test_values_of_any_type(maker, seed):
+    """All of a level at once, on every level: a page is made of whatever is left."""
+    values = [None, [], {}, "", "x", 1e308, -1, 0, 10**400, True, [[]], {"": {}}, ["x"], [-1]]
+    choose = random.Random(seed).choice
     result = small()
     del result["benchmarks"]["large_matmul_4096"]
+    result["statistics"] = {"min_effect": 0.02}
     text = json.dumps(result)
-    places = [(), ("benchmarks",), ("benchmarks", "mlp_batch32"), ("benchmarks", "mlp_batch32", "executors"),
-              ("benchmarks", "mlp_batch32", "executors", "mind"),
-              ("benchmarks", "mlp_batch32", "comparisons", 0)]
-    sys.path.insert(0, str(SOURCE / "scripts" / "report"))
-    import page as maker
-    import result_file
-    for place in places:
-        keys = json.loads(text)
-        for key in place:
-            keys = keys[key]
-        hostile = json.loads(text)
-        node = hostile
+    for place in ((), ("statistics",), ("system_info",), ("benchmarks",), ("benchmarks", "mlp_batch32"),
+                  ("benchmarks", "mlp_batch32", "executors"),
+                  ("benchmarks", "mlp_batch32", "executors", "mind"),
+                  ("benchmarks", "mlp_batch32", "executors", "mind", "phases_us"),
+                  ("benchmarks", "mlp_batch32", "comparisons", 0)):
+        node = hostile = json.loads(text)
         for key in place:
             node = node[key]
-        for key in keys:
-            if key not in ("benchmarks", "executors", "schema_version"):
-                node[key] = value
-        (report.folder / "odd.json").write_text(
-            json.dumps(hostile).replace("Infinity", "1e400"))
-        try:
-            maker.render([result_file.read(str(report.folder / "odd.json"))], "0")
-        except result_file.BadFile:
-            pass
+        for key in node:
+            if place or key != "benchmarks":
+                node[key] = choose(values)
+        stands_alone(maker(hostile))
+
+
+def test_fewer_values_than_a_plot_needs(maker):
+    for samples in ([5.0], [5.0, 5.0], [0.0, 0.0, 0.0], [1e-9, 1e9], [7.0] * 6, [1e99, 1e99], [1e-320, 1.0], [1e308]):
+        result = small()
+        row = result["benchmarks"]["mlp_batch32"]["executors"]["mind"]
+        row.update(samples_us=samples, block_starts=[0, len(samples)],
+                   phases_us=dict.fromkeys(row["phases_us"], 0.0),
+                   processes=[{"warmup_us": samples, "steady_from": 1}], block_processes=[0],
+                   block_states=[{"start_us": 0, "cpu_mhz": samples[0]}])
+        stands_alone(maker(result))
+
+
+def test_statistics_are_shown(maker):
+    """What says how sure a number is, where a file has it."""
+    result = small()
+    assert "Not measured: each executor against itself; warm-up; clocks and other states" in maker(result)
+    result["statistics"] = {"restarts": 2, "min_effect": 0.05}
+    for benchmark in result["benchmarks"].values():
+        benchmark.update(aa_controls=2, aa_false_alarms=1, floor_us=12.5)
+        for c in benchmark["comparisons"]:
+            c.update(detectable=0.0123, verdict_reason="less than it could tell")
+        for row in benchmark["executors"].values():
+            blocks = len(row["block_starts"]) - 1
+            row["block_processes"] = [0, 1] * (blocks // 4) + [2, 3] * (blocks // 4)
+            row["processes"] = [{"warmup_us": [900.6, 400.0, 333.0], "steady_from": 1}] * 4
+            row["block_states"] = [{"start_us": 1e5 * i, "cpu_mhz": 3000.0 + i, "steal_us": None}
+                                   for i in range(blocks)]
+            row.update(unsteady="drift of 4.2 %", aa={"ratio": 1.004, "ci_low": 0.99, "ci_high": 1.02,
+                                                      "verdict": "AMBG", "detectable": 0.0321})
+    text = maker(result)
+    elements = stands_alone(text)
+    shown = " ".join(elements.text)
+    for part in ("±5 %", "1 false alarm in 2 comparisons", "drift of 4.2 %", "less than it could tell",
+                 "a change of 1.2 % could be told", "3.2 %", "1.004×", "[0.990, 1.020]", "901 µs",
+                 "no executor can be faster than 12.5 µs", "3,019 MHz", "started again"):
+        assert part in shown, part
+    assert "Taken by the hypervisor" not in shown and len(elements.all("figure")) == 1 + 2 * 6
+
+
+def test_kernels(report):
+    text = page(report, RESULTS / "kernels" / "kernels.json")
+    shown = " ".join(stands_alone(text).text)
+    assert "7 kernels on 116 shapes" in shown and "206 GFLOP/s" in shown
+    assert "f32_conv2d_winograd4__avx2" in shown
+    both = page(report, edited(report, lambda result: None), RESULTS / "kernels" / "kernels.json")
+    assert {"overview", "r0", "k0"} <= {a.get("id") for a in stands_alone(both).all("section")}
+
+
+def test_tables_of_one_result(report):
+    done = report("report", RACE, "--csv", "all.csv", "--md", "stdout")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("|") and "conv2d_inference" in done.stdout
+    lines = (report.folder / "all.csv").read_text().splitlines()
+    assert lines[0].startswith("benchmark,executor,device") and len(lines) == 1 + 3 * 5
+    assert "1691.558" in lines[1]
+    assert "one result" in one_error(report("report", RACE, RACE, "--csv", "two.csv"), 4)
+    assert "one result" in one_error(report("report", RESULTS / "kernels" / "kernels.json", "--md", "k.md"), 4)
+    assert report.files() == ["all.csv"]
 
 
 def test_usage(report):
     assert "no result file" in one_error(report("report"), 4)
     assert "-o REPORT.html" in one_error(report("report", RACE), 4)
-    assert "No such file" in one_error(report("report", "none.json", "-o", "page.html"), 4)
+    assert "none.json" in one_error(report("report", "none.json", "-o", "page.html"), 4)
     assert "create the folder" in one_error(report("report", RACE, "-o", "no/page.html"), 4)
     shutil.copy(RACE, report.folder / "race.json")
     assert "one of the files" in one_error(report("report", "race.json", "-o", "race.json"), 4)
+    assert "one of the files" in one_error(report("report", "race.json", "--csv", "race.json"), 4)
     assert "Usage: mindbench report" in report("report", "--help").stdout
     assert report.files() == ["race.json"]
 
@@ -326,16 +392,10 @@ def test_no_width_scrolls_sideways(report):
 
 
 @in_browser
-def test_hostile_text_does_not_run(report):
-    def poison(result):
-        benchmark = result["benchmarks"]["mlp_batch32"]
-        result["benchmarks"] = {text: benchmark for text in (HOSTILE[0], HOSTILE[8])}
-        result["result_validity"], result["result_invalid_reason"] = "INVALID", HOSTILE[0] + HOSTILE[1]
-        row = dict(benchmark["executors"]["mind"], plan=HOSTILE[0])
-        benchmark["executors"] = {text: row for text in HOSTILE}
-        benchmark["comparisons"] = [{**benchmark["comparisons"][0], "b": text} for text in HOSTILE]
-    text = page(report, edited(report, poison))
-    stands_alone(text)
+def test_hostile_text_does_not_run(report, maker):
+    result = small()
+    poison(result)
+    text = maker(result)
     for width, said in layout(report, text).items():
         assert said["title"] == "mindbench: edited" and said["scroll"] <= width
 
