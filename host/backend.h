@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-#define MB_BACKEND_ABI    4
+#define MB_BACKEND_ABI    5
 #define MB_BACKEND_SYMBOL "mb_backend_get"
 
 struct mb_ctx; /* each backend's own */
@@ -46,6 +46,10 @@ struct mb_open_config {
     const char *kernel;  /* NULL: the best for each step; else the one row of kernels.def that its
                             steps may use, for measuring it: plan fails with MB_E_UNSUPPORTED where
                             it supports none of them. Borrowed during open */
+    bool plain_start;    /* a start is timed: nothing that is there for the race's sake alone, as a
+                            search for the layout a peer likes best or runs ahead of the first */
+    const char *package; /* what was compiled ahead of time, a file; NULL for executors that need
+                            none. Borrowed during open */
 };
 
 /* What the executor really does, read back after load, never assumed. */
@@ -55,6 +59,7 @@ struct mb_exec_info {
     char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
     double tuning_ns; /* part of plan that went into choosing by measurement: what a user who knows
                          the choice need not spend, so it is reported apart */
+    double compile_ns; /* part of load that a compiler took: scripting, freezing */
     char device_uuid[48]; /* "GPU-3f2a...", as the driver's tools name it; "" where there is none */
 };
 

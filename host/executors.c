@@ -12,23 +12,25 @@
 #define GET_PEERS "run scripts/setup peers"
 #define GET_CUDA  "install the CUDA Toolkit and build again"
 
+#define TUNING "tuning cache"
+
 // clang-format off
 const struct mb_executor_entry mb_executor_entries[] = {
-    {"mind",         "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "the product: the best kernels this CPU can run", NULL},
-    {"mind-avx512",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX-512 kernels only", NULL},
-    {"mind-avx2",    "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX2 and FMA kernels only", NULL},
-    {"mind-scalar",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "plain C, any x86-64", NULL},
-    {"torch-eager",  "cpu",  "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
-    {"torch-jit",    "cpu",  "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
-    {"onnxruntime",  "cpu",  "onnxruntime_peer", MB_SCRIPT, NULL, "ONNX Runtime's CPU provider, from Python", GET_PEERS},
-    {"openvino",     "cpu",  "openvino_peer",    MB_SCRIPT, NULL, "OpenVINO's CPU plugin, from Python", GET_PEERS},
-    {"mind",         "cuda", "cuda",  MB_PLUGIN, NULL, "the product: the fastest measured plan on the GPU", GET_CUDA},
-    {"mind-kernels", "cuda", "cuda",  MB_PLUGIN, NULL, "kernels of ours only", GET_CUDA},
-    {"mind-vendor",  "cuda", "cuda",  MB_PLUGIN, NULL, "cuBLASLt and cuDNN only, their fastest algorithms", GET_CUDA},
-    {"torch-eager",  "cuda", "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH},
-    {"torch-jit",    "cuda", "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH},
-    {"torch-graph",  "cuda", "torch", MB_PLUGIN, NULL, "torch-jit's work recorded and replayed as one CUDA graph", GET_TORCH},
-    {"torch-defaults", "cuda", "torch", MB_PLUGIN, NULL, "torch-eager with PyTorch's own settings: TF32 in cuDNN's convolutions", GET_TORCH},
+    {"mind",         "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "the product: the best kernels this CPU can run", NULL, TUNING, NULL},
+    {"mind-avx512",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX-512 kernels only", NULL, TUNING, NULL},
+    {"mind-avx2",    "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "AVX2 and FMA kernels only", NULL, TUNING, NULL},
+    {"mind-scalar",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "plain C, any x86-64", NULL, TUNING, NULL},
+    {"torch-eager",  "cpu",  "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL, NULL},
+    {"torch-jit",    "cpu",  "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL, NULL},
+    {"onnxruntime",  "cpu",  "onnxruntime_peer", MB_SCRIPT, NULL, "ONNX Runtime's CPU provider, from Python", GET_PEERS, NULL, NULL},
+    {"openvino",     "cpu",  "openvino_peer",    MB_SCRIPT, NULL, "OpenVINO's CPU plugin, from Python", GET_PEERS, NULL, NULL},
+    {"mind",         "cuda", "cuda",  MB_PLUGIN, NULL, "the product: the fastest measured plan on the GPU", GET_CUDA, TUNING, NULL},
+    {"mind-kernels", "cuda", "cuda",  MB_PLUGIN, NULL, "kernels of ours only", GET_CUDA, TUNING, NULL},
+    {"mind-vendor",  "cuda", "cuda",  MB_PLUGIN, NULL, "cuBLASLt and cuDNN only, their fastest algorithms", GET_CUDA, TUNING, NULL},
+    {"torch-eager",  "cuda", "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL, NULL},
+    {"torch-jit",    "cuda", "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL, NULL},
+    {"torch-graph",  "cuda", "torch", MB_PLUGIN, NULL, "torch-jit's work recorded and replayed as one CUDA graph", GET_TORCH, NULL, NULL},
+    {"torch-defaults", "cuda", "torch", MB_PLUGIN, NULL, "torch-eager with PyTorch's own settings: TF32 in cuDNN's convolutions", GET_TORCH, NULL, NULL},
 };
 // clang-format on
 const size_t mb_n_executor_entries = sizeof mb_executor_entries / sizeof *mb_executor_entries;

@@ -18,7 +18,10 @@ struct mb_executor_entry {
     enum { MB_LINKED_IN, MB_PLUGIN, MB_SCRIPT } kind;
     const struct mb_backend *(*builtin)(void); /* of MB_LINKED_IN */
     const char *summary;
-    const char *get_it; /* how to get one that is not linked in */
+    const char *get_it;    /* how to get one that is not linked in */
+    const char *remembers; /* what it keeps on disk from one process to the next, and starts quicker
+                              with; NULL: nothing */
+    const char *builder;   /* module of the script that compiles its package (package.h); or NULL */
 };
 
 extern const struct mb_executor_entry mb_executor_entries[];

@@ -86,6 +86,18 @@ struct mb_control {
                                 races like this one */
 };
 
+/* What the parent knows of a process's start beside its phases. Moments are by CLOCK_MONOTONIC. */
+struct mb_start_marks {
+    double spawned_ns;      /* right before the process was made */
+    double entered_ns;      /* its main, or its script's first line */
+    double first_output_ns; /* the first output could be read */
+    double library_ns;      /* part of phases.open: libraries opened, modules imported */
+    double compile_ns;      /* part of phases.pack, or of phases.plan in a script: a compiler's */
+    double harness_ns;   /* in no phase, and what no user pays: the model put into a file format */
+    double peak_bytes;   /* most memory in use until then (VmHWM) */
+    double loaded_bytes; /* size of all files mapped: the program and its libraries */
+};
+
 struct mb_executor_result {
     const char *name, *device;
     bool measured;              /* false: nothing below is filled but `reason` */
@@ -94,6 +106,7 @@ struct mb_executor_result {
     const char *invalid_reason; /* NULL when valid */
     struct mb_exec_info info;
     struct mb_phases_ns phases;
+    struct mb_start_marks start;
     double *samples_ns; /* in the order measured */
     size_t n_samples;
     const size_t
@@ -125,6 +138,8 @@ struct mb_executor_result {
     double rel_l2_error, max_abs_error, max_rel_error; /* NaN when no output was checked */
     const char *plan_text;
 };
+
+struct mb_cold_starts;
 
 struct mb_comparison {
     const char *a, *b; /* executors; the speed-up says how much faster a is than b */
@@ -178,6 +193,7 @@ struct mb_benchmark_result {
     /* Indices into comparisons for the two headline tables, -1 when there is none: mind against
      * torch-eager, and mind against the fastest torch executor. */
     int against_eager, against_fastest;
+    struct mb_cold_starts *cold_starts; /* cold_start.h; NULL: none were asked for */
 };
 
 /* How the intervals and verdicts of a run were formed. */

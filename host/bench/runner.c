@@ -1,8 +1,10 @@
 #include "runner.h"
 
 #include "clock.h"
+#include "cold_start.h"
 #include "conclude.h"
 #include "origin.h"
+#include "package.h"
 #include "random.h"
 #include "reason.h"
 #include "reference.h"
@@ -29,6 +31,7 @@ static const double least_energy_mj = 1e3; /* a thousand times what the counter 
 struct racer {
     const struct mb_executor_entry *entry;
     struct mb_executor_result *result;
+    const char *package;      /* package.h; NULL until it is asked for */
     struct mb_worker *worker; /* NULL once the racer is out */
     size_t *first_of_block;   /* grows with the rounds */
     size_t capacity_samples, capacity_blocks;
@@ -293,6 +296,12 @@ static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *
     const struct mb_block warm_up = {.settle_runs = c->n_warmup};
     double ignored;
     enum mb_status st = mb_executor_present(racer->entry, err);
+    if (st == MB_OK && racer->entry->builder && !racer->package) {
+        struct mb_executor_result build = {0};
+        st = mb_package_get(&config, patience(r, racer, 1), &r->result->arena, &build,
+                            &racer->package, err);
+    }
+    config.open.package = racer->package;
     if (st == MB_OK)
         st = mb_worker_start(&config, patience(r, racer, 1), &r->result->arena, racer->result,
                              &racer->worker, err);
@@ -532,13 +541,31 @@ static void mark_cut_short(struct race *r, enum mb_status st) {
         if (r->racers[i].result->valid) drop(r, &r->racers[i], st, reason);
 }
 
+static void leave_out_of_race(struct race *r) {
+    for (size_t i = 0; i < r->config->n_executors; i++)
+        r->bench->executors[i].reason = "--compile-only times no run";
+}
+
+/* With all workers gone. Without memory for the starts there are none; a cut keeps those made. */
+static enum mb_status start_cold(struct race *r, struct mb_err *err) {
+    struct mb_cold_starts *starts = mb_arena_calloc(&r->result->arena, 1, sizeof *starts);
+    if (!starts) return mb_fail(err, MB_E_NOMEM, "no memory for cold starts");
+    enum mb_status st =
+        mb_cold_starts(r->config, &r->params, r->reference, r->result, r->bench, starts, err);
+    if (st != MB_E_NOMEM) r->bench->cold_starts = starts;
+    return st;
+}
+
 enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *result,
                        struct mb_benchmark_result *out, struct mb_err *err) {
     struct race r = {.config = config, .result = result, .bench = out, .params = {.fd = -1}};
     *out = (struct mb_benchmark_result){0};
     enum mb_status st = set_up(&r, err), cut = MB_OK;
     if (st == MB_OK) {
-        cut = start_all(&r, err);
+        if (config->compile_only)
+            leave_out_of_race(&r);
+        else
+            cut = start_all(&r, err);
         if (cut == MB_OK && !config->profile) cut = race(&r, err);
         if (cut == MB_OK)
             cut = config->profile ? run_each_once(&r, MB_NVTX_PROFILE, "when profiled", err)
@@ -550,7 +577,9 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     }
     for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
     mb_nvml_close(r.nvml);
-    mb_shared_close(&r.params);
     if (st == MB_OK) st = mb_conclude(out, config->seed, &result->arena, err);
+    if (st == MB_OK && cut == MB_OK && config->n_cold_starts && !config->profile)
+        cut = start_cold(&r, err);
+    mb_shared_close(&r.params);
     return st == MB_OK ? cut : st;
 }

@@ -57,9 +57,11 @@ struct mb_race_config {
     bool profile;   /* no race: one run of each executor, for a profiler to capture */
     struct mb_trace_log *trace; /* borrowed; what the workers did. NULL: nobody wants to know */
     double duration_s;          /* > 0: go on in rounds until then instead of counting samples */
-    double max_noise;    /* > 0: until the first comparison's interval is within +- this share */
-    int64_t deadline_ns; /* CLOCK_MONOTONIC; what is measured by then is kept, marked INVALID */
-    int cancel_fd;       /* readable when the user interrupts; or -1 */
+    double max_noise;       /* > 0: until the first comparison's interval is within +- this share */
+    uint32_t n_cold_starts; /* of each executor, after the race (cold_start.h) */
+    bool compile_only;      /* no race: cold starts alone */
+    int64_t deadline_ns;    /* CLOCK_MONOTONIC; what is measured by then is kept, marked INVALID */
+    int cancel_fd;          /* readable when the user interrupts; or -1 */
     /* Called now and then from the measuring thread, never during a block. NULL: silence. */
     void (*progress)(void *arg, const char *benchmark, const char *what, double share_done);
     void *progress_arg;

@@ -2,7 +2,9 @@
 #include "worker.h"
 
 #include "clock.h"
+#include "process_facts.h"
 #include "wire.h"
+#include "worker_environment.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,8 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { FIRST_FREE_FD = 16 };
 
 struct mb_worker {
@@ -29,52 +29,6 @@ struct mb_worker {
     char end[160]; /* how the process ended, once it has */
     uint64_t n_settled;
 };
-
-/* ---- environment of a capped worker ---- */
-
-/* The libraries behind libtorch are capped by variables of their own, so that under MINDBENCH_ISA a
- * race stays like for like. */
-static const struct {
-    enum mb_isa cap;
-    const char *name, *value;
-} caps[] = {
-    {MB_ISA_AVX2, "ATEN_CPU_CAPABILITY", "avx2"},
-    {MB_ISA_AVX2, "ONEDNN_MAX_CPU_ISA", "AVX2"},
-    {MB_ISA_AVX2, "MKL_ENABLE_INSTRUCTIONS", "AVX2"},
-    {MB_ISA_SCALAR, "ATEN_CPU_CAPABILITY", "default"},
-    {MB_ISA_SCALAR, "ONEDNN_MAX_CPU_ISA", "SSE41"},
-    {MB_ISA_SCALAR, "MKL_ENABLE_INSTRUCTIONS", "SSE4_2"},
-};
-enum { N_CAPS = sizeof caps / sizeof *caps };
-
-static bool names_variable(const char *entry, const char *name) {
-    size_t len = strlen(name);
-    return strncmp(entry, name, len) == 0 && entry[len] == '=';
-}
-
-static char **capped_environment(enum mb_isa cap) {
-    size_t n = 0, used = 0;
-    while (environ[n]) n++;
-    char **env = calloc(n + N_CAPS + 1, sizeof *env);
-    if (!env) return NULL;
-    for (size_t i = 0; i < n; i++) {
-        bool replaced = false;
-        for (size_t c = 0; c < N_CAPS; c++)
-            if (caps[c].cap == cap && names_variable(environ[i], caps[c].name)) replaced = true;
-        if (!replaced && !(env[used++] = strdup(environ[i]))) goto fail;
-    }
-    for (size_t c = 0; c < N_CAPS; c++) {
-        if (caps[c].cap != cap) continue;
-        size_t size = strlen(caps[c].name) + strlen(caps[c].value) + 2;
-        if (!(env[used++] = malloc(size))) goto fail;
-        snprintf(env[used - 1], size, "%s=%s", caps[c].name, caps[c].value);
-    }
-    return env;
-fail:
-    for (size_t i = 0; env[i]; i++) free(env[i]);
-    free(env);
-    return NULL;
-}
 
 /* ---- process ---- */
 
@@ -174,7 +128,10 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     mb_wire_put_u64(wire, (uint64_t)c->open.precision);
     mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
     const char *kernel = c->open.kernel ? c->open.kernel : "";
+    const char *package = c->open.package ? c->open.package : "";
     mb_wire_put_text(wire, kernel, strlen(kernel));
+    mb_wire_put_text(wire, package, strlen(package));
+    mb_wire_put_u64(wire, c->open.plain_start);
     mb_wire_put_u64(wire, c->trace != NULL);
     mb_wire_put_u64(wire, c->cold);
     mb_wire_put_u64(wire, c->transfers);
@@ -238,6 +195,13 @@ static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
              mb_wire_get_text(&w->wire, NULL));
     const char *plan = mb_wire_get_text(&w->wire, &len);
     result->plan_text = mb_arena_strndup(arena, plan, len);
+    result->start.entered_ns = mb_wire_get_f64(&w->wire);
+    result->start.first_output_ns = mb_wire_get_f64(&w->wire);
+    result->start.library_ns = mb_wire_get_f64(&w->wire);
+    result->start.compile_ns = mb_wire_get_f64(&w->wire);
+    result->start.harness_ns = mb_wire_get_f64(&w->wire);
+    result->start.peak_bytes = mb_process_peak_bytes(w->pid);
+    result->start.loaded_bytes = mb_process_loaded_bytes(w->pid);
     if (w->wire.bad || !result->plan_text) return mb_fail(err, MB_E_NOMEM, "no memory for a reply");
     return MB_OK;
 }
@@ -265,7 +229,7 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     params_fd = fcntl(config->params->fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     int outputs_fd = fcntl(w->outputs.fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     if (w->trace) trace_fd = fcntl(mb_trace_log_fd(w->trace), F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    env = capped_environment(config->open.isa_cap);
+    env = mb_worker_environment(config->open.isa_cap, config->cache_folder);
     if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || (w->trace && trace_fd < 0) || !env) {
         if (outputs_fd >= 0) close(outputs_fd);
         st = mb_fail(err, MB_E_NOMEM, "no descriptors or memory for a worker");
@@ -273,24 +237,23 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
     }
     close(w->outputs.fd);
     w->outputs.fd = outputs_fd;
+    if (config->executor->kind == MB_SCRIPT)
+        put_script_config(&w->wire, config);
+    else
+        put_config(&w->wire, config);
+    result->start.spawned_ns = (double)mb_clock_ns();
     MB_TRY(spawn(w, config->executor, child_socket, params_fd, trace_fd, env, err));
     /* of the child's end the child alone has a copy, so that its death ends the stream */
     close(child_socket);
     close(pair[1]);
     child_socket = pair[1] = -1;
-    if (config->executor->kind == MB_SCRIPT) {
-        put_script_config(&w->wire, config);
-        note_script(w, config->executor->name);
-    } else {
-        put_config(&w->wire, config);
-    }
+    if (config->executor->kind == MB_SCRIPT) note_script(w, config->executor->name);
     MB_TRY(ask(w, MB_MSG_PREPARE, deadline_ns, err));
     MB_TRY(get_prepared(w, arena, result, err));
     *out = w;
     w = NULL;
 out:
-    for (size_t i = 0; env && env[i]; i++) free(env[i]);
-    free(env);
+    mb_worker_environment_free(env);
     if (pair[1] >= 0) close(pair[1]);
     if (child_socket >= 0) close(child_socket);
     if (params_fd >= 0) close(params_fd);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* argv[1] of a worker process; main.c calls mb_worker_serve when it sees it. */
-#define MB_WORKER_COMMAND "worker"
+#define MB_WORKER_COMMAND  "worker"
 /* argv[2] where the executor is an admitted one, which main.c then admits there too. */
 #define MB_WORKER_SELFTEST "selftest"
 
@@ -38,13 +38,15 @@ struct mb_worker_config {
     struct mb_trace_log *trace; /* the worker tells it all that it does; NULL: nothing. Borrowed
                                    until mb_worker_stop */
     int cancel_fd;              /* readable: stop waiting; or -1 */
+    const char *cache_folder;   /* where the process keeps what it remembers on disk; NULL: where
+                                   this one does */
 };
 
 /* When to give up waiting for the worker: CLOCK_MONOTONIC, nanoseconds. On MB_E_TIMEOUT and
  * MB_E_CRASHED the process is ended, and every later call fails with MB_E_CRASHED. */
 
 /* Starts the process and has it compile, open, plan, load and run once. On success `result` has
- * phases, info and plan_text (in `arena`). On failure there is no worker. */
+ * phases, start, info and plan_text (in `arena`). On failure there is no worker. */
 enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t deadline_ns,
                                struct mb_arena *arena, struct mb_executor_result *result,
                                struct mb_worker **out, struct mb_err *err);

@@ -30,6 +30,7 @@ struct server {
     struct mb_buf **in, **out;  /* input and output buffers */
     size_t n_in, n_out;
     char *source, *file; /* the wire is reused, so the texts are kept apart */
+    int64_t entered_ns;  /* when this process began */
 };
 
 /* Nanoseconds since *since, which moves on to now. */
@@ -185,6 +186,9 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
     const char *kernel = mb_wire_get_text(wire, NULL); /* lies in the wire until the answer */
     if (kernel[0]) config.kernel = kernel;
+    const char *package = mb_wire_get_text(wire, NULL);
+    if (package[0]) config.package = package;
+    config.plain_start = mb_wire_get_u64(wire);
     if (mb_wire_get_u64(wire)) MB_TRY(mb_trace_log_attach(MB_FD_TRACE, &s->trace, err));
     s->cold = mb_wire_get_u64(wire);
     s->transfers = mb_wire_get_u64(wire);
@@ -203,6 +207,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     mb_nvtx_begin(s->nvtx, MB_NVTX_OPEN, 0);
     int64_t since = mb_clock_ns();
     MB_TRY(mb_executor_backend(entry, &s->backend, err));
+    const double library_ns = (double)(mb_clock_ns() - since);
     /* after the plugin, which may bring a libcupti, and before the device is in use */
     if (strcmp(entry->device, "cuda") == 0) record_activity(s);
     MB_TRY(s->backend->probe(&config, err));
@@ -227,6 +232,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     lap(&since);
     MB_TRY(run_once(s, err));
     phases.first_inference = lap(&since);
+    const double first_output_ns = (double)since;
     mb_nvtx_end(s->nvtx);
     MB_TRY(s->backend->info(s->ctx, &info, err));
     phases.tune = info.tuning_ns;
@@ -242,6 +248,11 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     mb_wire_put_text(wire, info.library, strlen(info.library));
     mb_wire_put_text(wire, info.device_uuid, strlen(info.device_uuid));
     mb_wire_put_text(wire, plan, strlen(plan));
+    mb_wire_put_f64(wire, (double)s->entered_ns);
+    mb_wire_put_f64(wire, first_output_ns);
+    mb_wire_put_f64(wire, library_ns);
+    mb_wire_put_f64(wire, info.compile_ns);
+    mb_wire_put_f64(wire, 0); /* no work of the harness's own */
 out:
     free(plan);
     return st;
@@ -360,7 +371,7 @@ static void finish(struct server *s) {
 }
 
 int mb_worker_serve(void) {
-    struct server s = {.params = {.fd = -1}, .outputs = {.fd = -1}};
+    struct server s = {.params = {.fd = -1}, .outputs = {.fd = -1}, .entered_ns = mb_clock_ns()};
     struct mb_err err = {0};
     enum mb_message message;
     enum mb_status status;

@@ -1,6 +1,7 @@
 /* mindbench run: compile, race, print the tables, write the results. */
 #include "cli.h"
 #include "clock.h"
+#include "cold_start.h"
 #include "conclude.h"
 #include "device_option.h"
 #include "given.h"
@@ -48,6 +49,11 @@ static const char help[] =
     "      --precision P      of products: fp32, or tf32 on CUDA (fp32)\n"
     "      --cache STATE      warm, cold (evicted before each timed run) or both, which measures\n"
     "                         each program twice (warm)\n"
+    "      --cold-starts N    start each executor N times from a fresh process, for the times of\n"
+    "                         each step, total time and break-even (0); those that take long are\n"
+    "                         started less often, 3 times at least\n"
+    "      --compile-only     no race: what each executor takes from source text to a first\n"
+    "                         output, from fresh processes (3 starts, or --cold-starts)\n"
     "      --include-data-transfers   inputs to the device and outputs back, in each timed run\n"
     "      --json, --csv, --md FILE   where results go; stdout is a FILE too\n"
     "                         (--json results/inference_results.json)\n"
@@ -72,7 +78,7 @@ struct options {
     const char *executors[MAX_EXECUTORS];
     size_t n_executors;
     bool all_executors;
-    int64_t samples, warmup, seed, threads;
+    int64_t samples, warmup, seed, threads, cold_starts;
     double duration_s, max_noise, timeout_s;
     const char *entry;
     struct mb_bindings bindings;
@@ -81,7 +87,7 @@ struct options {
     size_t n_batches;
     const char *json, *csv, *md, *trace;
     enum mb_precision precision;
-    bool quiet, progress, profile;
+    bool quiet, progress, profile, compile_only;
     bool warm, cold, transfers;
     char *const *arguments;
     size_t n_arguments;
@@ -165,6 +171,8 @@ enum option_id {
     OPT_PRECISION,
     OPT_CACHE,
     OPT_TRANSFERS,
+    OPT_COLD_STARTS,
+    OPT_COMPILE_ONLY,
     OPT_JSON,
     OPT_CSV,
     OPT_MD,
@@ -192,6 +200,8 @@ static const struct option long_options[] = {
     {"precision", required_argument, NULL, OPT_PRECISION},
     {"cache", required_argument, NULL, OPT_CACHE},
     {"include-data-transfers", no_argument, NULL, OPT_TRANSFERS},
+    {"cold-starts", required_argument, NULL, OPT_COLD_STARTS},
+    {"compile-only", no_argument, NULL, OPT_COMPILE_ONLY},
     {"json", required_argument, NULL, OPT_JSON},
     {"csv", required_argument, NULL, OPT_CSV},
     {"md", required_argument, NULL, OPT_MD},
@@ -210,6 +220,7 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_NO_PROGRESS: o->progress = false; return true;
     case OPT_PROFILE: o->profile = true; return true;
     case OPT_TRANSFERS: o->transfers = true; return true;
+    case OPT_COMPILE_ONLY: o->compile_only = true; return true;
     case OPT_CACHE: return parse_cache(value, o);
     case OPT_EXECUTORS: return parse_executors(value, o);
     case OPT_BATCH: return parse_batches(value, o);
@@ -227,6 +238,9 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_WARMUP:
         return mb_cli_integer(value, 0, 100000000, &o->warmup) ||
                bad_value("warmup", value, "not a whole number from 0 to 100000000");
+    case OPT_COLD_STARTS:
+        return mb_cli_integer(value, 0, 100000, &o->cold_starts) ||
+               bad_value("cold-starts", value, "not a whole number from 0 to 100000");
     case OPT_SEED:
         return mb_cli_integer(value, 0, INT64_MAX, &o->seed) ||
                bad_value("seed", value, "not a whole number of at least 0");
@@ -285,6 +299,10 @@ static int parse(int argc, char **argv, struct options *o) {
                             "run: --trace %s: goes with --profile, since tracing "
                             "would be in the way of timing; add it",
                             o->trace);
+    if (o->compile_only && o->profile)
+        return mb_cli_error(MB_EXIT_USAGE, "run: --compile-only: nothing is left for --profile to "
+                                           "capture; leave one of them out");
+    if (o->compile_only && !o->cold_starts) o->cold_starts = MB_LEAST_STARTS;
     o->arguments = argv + optind;
     o->n_arguments = (size_t)(argc - optind);
     return -1;
@@ -417,7 +435,8 @@ static bool write_all(const struct options *o, const struct mb_result *result) {
     FILE *out = uses_stdout(o) ? stderr : stdout;
     bool ok = true;
     if (!o->quiet) {
-        ok = mb_report_tables(result, out, mb_terminal_columns(out), mb_cli_color(out));
+        ok = (o->compile_only ? mb_report_compile_only : mb_report_tables)(
+            result, out, mb_terminal_columns(out), mb_cli_color(out));
         if (fflush(out) != 0 || !ok) {
             mb_cli_error(MB_EXIT_USAGE, "cannot write the tables: %s", strerror(errno));
             ok = false;
@@ -550,6 +569,8 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .cold = cold,
                                               .transfers = o->transfers,
                                               .profile = o->profile,
+                                              .n_cold_starts = cold ? 0 : (uint32_t)o->cold_starts,
+                                              .compile_only = o->compile_only,
                                               .trace = trace,
                                               .duration_s = o->duration_s,
                                               .max_noise = o->max_noise,

@@ -33,6 +33,9 @@ enum { MB_REPORT_DIGITS = 15 }; /* significant ones, of numbers in JSON */
  * caller sets that locale (and leaves LC_NUMERIC alone). False on a write error. */
 bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bool color);
 
+/* The table of a run with --compile-only: what lies between source text and a program that runs. */
+bool mb_report_compile_only(const struct mb_result *result, FILE *out, int columns, bool color);
+
 /* The object that results/schema.json describes. `machine` becomes system_info. The caller owns
  * *out (json_decref). MB_E_NOMEM; MB_E_INVALID when two benchmarks share a name or a text is not
  * UTF-8. */

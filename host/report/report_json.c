@@ -2,6 +2,7 @@
  * here both writes and reads (json_io.h): a new field is one line. */
 #include "json_io.h"
 #include "report.h"
+#include "report_json_starts.h"
 #include "report_noise.h"
 #include "report_view.h"
 #include "result_file.h"
@@ -332,13 +333,6 @@ static void executors(struct mb_io_object *parent, struct mb_benchmark_result *b
     if (map.io->failed && map.io->reading) b->n_executors = 0;
 }
 
-static void not_measured(struct mb_io_object *parent, const char *key, const char *reason) {
-    struct mb_io_object o = mb_io_object(parent, key);
-    mb_io_derived_text(&o, "status", "not_measured");
-    mb_io_derived_text(&o, "reason", reason);
-    mb_io_end(&o);
-}
-
 static int find_comparison(const struct mb_benchmark_result *b, const char *rival) {
     for (size_t i = 0; rival && i < b->n_comparisons; i++)
         if (!strcmp(b->comparisons[i].a, MB_REPORT_MIND) && !strcmp(b->comparisons[i].b, rival))
@@ -387,8 +381,6 @@ static void origin(struct mb_io_object *parent, struct mb_origin *origin) {
 }
 
 static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
-    static const char *const one_start =
-        "each start-up phase is timed once; a total needs repeated cold starts";
     static const char *const caches[] = {"warm", "cold"};
     const bool reading = o->io->reading;
     const struct mb_comparison *eager = reading ? NULL : mb_view_headline(b, b->against_eager);
@@ -416,8 +408,7 @@ static void benchmark(struct mb_io_object *o, struct mb_benchmark_result *b) {
     mb_io_text(o, "fastest_pytorch", &rival);
     executors(o, b);
     comparisons(o, b);
-    not_measured(o, "total_time", one_start);
-    not_measured(o, "break_even", one_start);
+    mb_io_cold_starts(o, b);
     if (!reading) return;
     b->against_eager = find_comparison(b, MB_REPORT_PYTORCH);
     b->against_fastest = find_comparison(b, rival);

@@ -1,161 +1,18 @@
 /* The tables that `mindbench run` prints. Nothing is computed here but the mean of the headline
  * ratios: every other number is a field of the result, formatted. */
 #include "report.h"
+#include "report_page.h"
+#include "report_starts.h"
 #include "report_view.h"
 
 #include <langinfo.h>
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
-
-/* ---- text in columns ---- */
-
-enum color { PLAIN, BOLD, GREEN, RED };
-static const char *const escapes[] = {"", "\033[1m", "\033[32m", "\033[31m"};
-
-struct page {
-    FILE *out;
-    int columns;
-    bool color;
-    const char *times; /* the sign of a ratio */
-};
-
-struct column {
-    const char *head;
-    int width; /* of the text; one more is left free before the next column */
-    bool right;
-};
-
-struct cell {
-    const char *text;
-    enum color color;
-};
-
-enum { MAX_COLUMNS = 12 };
-
-/* Bytes of the character at `s`, at least 1, whether it is good UTF-8 or not. */
-static size_t char_len(const char *s) {
-    size_t n = 1;
-    while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
-    return n;
-}
-
-static int text_width(const char *s) {
-    int width = 0;
-    for (; *s; s += char_len(s)) width++;
-    return width;
-}
-
-/* Takes from *text what fits in `width` columns, at a space where there is one, else after an
- * underscore or a slash or before a bracket, else anywhere, and moves it on. Returns the bytes
- * taken; *used is their width. */
-static size_t take_line(const char **text, int width, int *used) {
-    const char *start = *text, *end = start, *space = NULL, *joint = NULL;
-    int n = 0, space_n = 0, joint_n = 0;
-    for (; *end && n < width; end += char_len(end), n++) {
-        if (*end == ' ' && n) {
-            space = end;
-            space_n = n;
-        } else if (*end == '[' && n) {
-            joint = end;
-            joint_n = n;
-        } else if (*end == '_' || *end == '/') {
-            joint = end + 1;
-            joint_n = n + 1;
-        }
-    }
-    if (*end && *end != ' ' && (space || joint)) {
-        end = space ? space : joint;
-        n = space ? space_n : joint_n;
-    }
-    *text = end + strspn(end, " ");
-    *used = n;
-    return (size_t)(end - start);
-}
-
-static void put_text(const struct page *page, const char *text, size_t len, enum color color) {
-    bool escape = page->color && color != PLAIN && len;
-    if (escape) fputs(escapes[color], page->out);
-    for (size_t i = 0; i < len; i++) /* a name may hold control characters: they stay here */
-        putc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], page->out);
-    if (escape) fputs("\033[0m", page->out);
-}
-
-static void put_spaces(const struct page *page, int n) { fprintf(page->out, "%*s", n, ""); }
-
-/* One row; text that is too long goes on below in its own column. When there are fewer cells than
- * columns the last one reaches over the rest. */
-static void put_row(const struct page *page, const struct column *columns, int n_columns,
-                    const struct cell *cells, int n_cells) {
-    const char *rest[MAX_COLUMNS];
-    bool more = true;
-    for (int i = 0; i < n_cells; i++) rest[i] = cells[i].text;
-    while (more) {
-        int owed = 0; /* spaces before the next text: none trail on a line */
-        more = false;
-        for (int i = 0; i < n_cells; i++) {
-            int width = columns[i].width, used;
-            bool spans = i + 1 == n_cells && n_cells < n_columns;
-            for (int j = i + 1; spans && j < n_columns; j++) width += 1 + columns[j].width;
-            const char *start = rest[i];
-            size_t len = take_line(&rest[i], width, &used);
-            int before = columns[i].right && !spans ? width - used : 0;
-            if (len) {
-                put_spaces(page, owed + before);
-                put_text(page, start, len, cells[i].color);
-                owed = width - used - before + 1;
-            } else {
-                owed += width + 1;
-            }
-            more = more || *rest[i];
-        }
-        putc('\n', page->out);
-    }
-}
-
-static int table_width(const struct column *columns, int n_columns) {
-    int width = n_columns - 1;
-    for (int i = 0; i < n_columns; i++) width += columns[i].width;
-    return width;
-}
-
-static void put_rule(const struct page *page, int width) {
-    for (int i = 0; i < width; i++) putc('-', page->out);
-    putc('\n', page->out);
-}
-
-static void put_head(const struct page *page, const struct column *columns, int n_columns) {
-    struct cell cells[MAX_COLUMNS] = {{0}};
-    for (int i = 0; i < n_columns; i++) cells[i] = (struct cell){columns[i].head, PLAIN};
-    put_row(page, columns, n_columns, cells, n_columns);
-    put_rule(page, table_width(columns, n_columns));
-}
-
-/* A line of prose, wrapped to the page, its further lines indented by two more than `indent`. */
-static void __attribute__((format(printf, 4, 5)))
-put_prose(const struct page *page, int indent, enum color color, const char *format, ...) {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (const char *rest = text; *rest;) {
-        int used;
-        const char *start = rest;
-        if (start != text && indent >= 0)
-            put_spaces(page, indent + 2);
-        else
-            put_spaces(page, indent);
-        size_t len = take_line(&rest, page->columns - indent - 2, &used);
-        put_text(page, start, len, color);
-        putc('\n', page->out);
-    }
-}
 
 /* ---- what a cell says ---- */
 
-static enum color verdict_color(enum mb_verdict verdict) {
-    return verdict == MB_FAST ? GREEN : verdict == MB_SLOW ? RED : PLAIN;
+static enum mb_color verdict_color(enum mb_verdict verdict) {
+    return verdict == MB_FAST ? MB_GREEN : verdict == MB_SLOW ? MB_RED : MB_PLAIN;
 }
 
 /* Why there is no number for this executor; false when there is one. */
@@ -173,15 +30,15 @@ static bool problem(const struct mb_executor_result *e, char *buf, size_t size) 
 
 enum ratio { SPEEDUP, THROUGHPUT };
 
-static struct cell ratio_cell(const struct page *page, const struct mb_comparison *c,
-                              enum ratio ratio, char *buf, size_t size) {
+static struct mb_cell ratio_cell(const struct mb_page *page, const struct mb_comparison *c,
+                                 enum ratio ratio, char *buf, size_t size) {
     if (mb_view_has_ratio(c)) {
         mb_view_ratio(buf, size, ratio == SPEEDUP ? &c->speedup : &c->throughput_ratio,
                       page->times);
-        return (struct cell){buf, ratio == SPEEDUP ? verdict_color(c->verdict) : PLAIN};
+        return (struct mb_cell){buf, ratio == SPEEDUP ? verdict_color(c->verdict) : MB_PLAIN};
     }
     snprintf(buf, size, "n/a: %s", c && c->reason ? c->reason : "not compared");
-    return (struct cell){buf, PLAIN};
+    return (struct mb_cell){buf, MB_PLAIN};
 }
 
 /* ---- the seed's tables ---- */
@@ -189,25 +46,25 @@ static struct cell ratio_cell(const struct page *page, const struct mb_compariso
 static int longest_name(const struct mb_result *result) {
     int longest = 0;
     for (size_t i = 0; i < result->n_benchmarks; i++) {
-        int width = text_width(result->benchmarks[i].name);
+        int width = mb_page_text_width(result->benchmarks[i].name);
         if (width > longest) longest = width;
     }
     return longest;
 }
 
 /* Width of the name column that leaves `others` for the rest of the row. */
-static int name_width(const struct page *page, const struct mb_result *result, int least,
+static int name_width(const struct mb_page *page, const struct mb_result *result, int least,
                       int others) {
     int width = longest_name(result);
     if (width > page->columns - others - 1) width = page->columns - others - 1;
     return width > least ? width : least;
 }
 
-static void put_headline(const struct page *page, const struct mb_result *result, bool latency) {
+static void put_headline(const struct mb_page *page, const struct mb_result *result, bool latency) {
     /* The seed's columns where the intervals leave room for them, closer ones on 80 columns. */
     bool roomy = page->columns >= 90;
     int side = roomy ? 20 : 18;
-    struct column columns[] = {
+    struct mb_column columns[] = {
         {"Benchmark", 0, false},
         {"MIND", side, false},
         {"PyTorch", side, false},
@@ -217,30 +74,31 @@ static void put_headline(const struct page *page, const struct mb_result *result
 
     fprintf(page->out, "\n%s\n",
             latency ? "Latency (lower is better):" : "Throughput (higher is better):");
-    put_head(page, columns, 4);
+    mb_page_head(page, columns, 4);
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
         const char *const sides[] = {MB_REPORT_MIND, MB_REPORT_PYTORCH};
         char text[3][640];
-        struct cell cells[4] = {{b->name, PLAIN}};
+        struct mb_cell cells[4] = {{b->name, MB_PLAIN}};
         bool no_number = false;
         for (int s = 0; s < 2; s++) {
             const struct mb_executor_result *e = mb_view_executor(b, sides[s]);
             no_number = problem(e, text[s], sizeof text[s]);
             if (!no_number && latency) mb_view_time(text[s], sizeof text[s], e->latency_ns.p50);
             if (!no_number && !latency) mb_view_rate(text[s], sizeof text[s], e->throughput);
-            cells[s + 1] = (struct cell){text[s], no_number && e && e->measured ? RED : PLAIN};
+            cells[s + 1] =
+                (struct mb_cell){text[s], no_number && e && e->measured ? MB_RED : MB_PLAIN};
         }
         cells[3] = ratio_cell(page, mb_view_headline(b, b->against_eager),
                               latency ? SPEEDUP : THROUGHPUT, text[2], sizeof text[2]);
-        put_row(page, columns, 4, cells, no_number ? 3 : 4);
+        mb_page_row(page, columns, 4, cells, no_number ? 3 : 4);
     }
 }
 
 /* The geometric mean over workloads, of one state of the caches: the two answer different
  * questions. Its bounds are the means of the single bounds: wider than a 95 % interval of the mean,
  * never narrower. */
-static void put_average(const struct page *page, const struct mb_result *result, bool cold) {
+static void put_average(const struct mb_page *page, const struct mb_result *result, bool cold) {
     const char *const of = cold ? ", cold caches" : "";
     struct mb_interval sum = {0, 0, 0};
     size_t n = 0, n_of_state = 0;
@@ -258,50 +116,51 @@ static void put_average(const struct page *page, const struct mb_result *result,
     }
     if (!n_of_state) return;
     if (!n) {
-        put_prose(page, 0, PLAIN,
-                  "Average Latency Speedup%s: not measured: no workload has a ratio", of);
+        mb_page_prose(page, 0, MB_PLAIN,
+                      "Average Latency Speedup%s: not measured: no workload has a ratio", of);
         return;
     }
     struct mb_interval mean = {exp(sum.value / (double)n), exp(sum.low / (double)n),
                                exp(sum.high / (double)n)};
     mb_view_ratio(text, sizeof text, &mean, page->times);
-    put_prose(page, 0, PLAIN, "Average Latency Speedup%s: %s (geometric mean of %zu of %zu)", of,
-              text, n, n_of_state);
+    mb_page_prose(page, 0, MB_PLAIN, "Average Latency Speedup%s: %s (geometric mean of %zu of %zu)",
+                  of, text, n, n_of_state);
 }
 
-static void put_fastest(const struct page *page, const struct mb_result *result) {
-    struct column columns[] = {
+static void put_fastest(const struct mb_page *page, const struct mb_result *result) {
+    struct mb_column columns[] = {
         {"Benchmark", 0, false}, {"MIND", 9, false},          {"Executor", 12, false},
         {"PyTorch", 9, false},   {"MIND Speedup", 18, false}, {"MIND is", 7, false},
     };
     columns[0].width = name_width(page, result, 20, 9 + 12 + 9 + 18 + 7 + 4);
     fprintf(page->out, "\nAgainst the fastest PyTorch executor:\n");
-    put_head(page, columns, 6);
+    mb_page_head(page, columns, 6);
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
         const struct mb_comparison *c = mb_view_headline(b, b->against_fastest);
         const struct mb_executor_result *mind = mb_view_executor(b, MB_REPORT_MIND);
         const struct mb_executor_result *rival = c ? mb_view_executor(b, c->b) : NULL;
         char text[4][640];
-        struct cell cells[6] = {{b->name, PLAIN}, {text[0], PLAIN}};
+        struct mb_cell cells[6] = {{b->name, MB_PLAIN}, {text[0], MB_PLAIN}};
         if (problem(mind, text[0], sizeof text[0])) {
-            put_row(page, columns, 6, cells, 2);
+            mb_page_row(page, columns, 6, cells, 2);
             continue;
         }
         mb_view_time(text[0], sizeof text[0], mind->latency_ns.p50);
         if (!rival) {
-            cells[2] = (struct cell){"not measured: no PyTorch executor has a valid result", PLAIN};
-            put_row(page, columns, 6, cells, 3);
+            cells[2] =
+                (struct mb_cell){"not measured: no PyTorch executor has a valid result", MB_PLAIN};
+            mb_page_row(page, columns, 6, cells, 3);
             continue;
         }
         bool no_number = problem(rival, text[1], sizeof text[1]);
         if (!no_number) mb_view_time(text[1], sizeof text[1], rival->latency_ns.p50);
-        cells[2] = (struct cell){rival->name, PLAIN};
-        cells[3] = (struct cell){text[1], no_number ? RED : PLAIN};
+        cells[2] = (struct mb_cell){rival->name, MB_PLAIN};
+        cells[3] = (struct mb_cell){text[1], no_number ? MB_RED : MB_PLAIN};
         cells[4] = ratio_cell(page, c, SPEEDUP, text[2], sizeof text[2]);
         if (mb_view_has_ratio(c))
-            cells[5] = (struct cell){mb_verdict_name(c->verdict), verdict_color(c->verdict)};
-        put_row(page, columns, 6, cells, no_number ? 4 : mb_view_has_ratio(c) ? 6 : 5);
+            cells[5] = (struct mb_cell){mb_verdict_name(c->verdict), verdict_color(c->verdict)};
+        mb_page_row(page, columns, 6, cells, no_number ? 4 : mb_view_has_ratio(c) ? 6 : 5);
     }
 }
 
@@ -318,25 +177,25 @@ static struct mb_time_unit common_unit(const struct mb_benchmark_result *b) {
     return mb_view_unit(isfinite(smallest) ? smallest : 1, largest);
 }
 
-static void put_executors(const struct page *page, const struct mb_benchmark_result *b) {
+static void put_executors(const struct mb_page *page, const struct mb_benchmark_result *b) {
     enum { N_BASE = 9 };
-    struct column columns[] = {
+    struct mb_column columns[] = {
         {"Executor", 12, false},    {"Median", 6, true}, {"p95", 6, true},     {"p99", 6, true},
         {"95% interval", 14, true}, {"rel L2", 7, true}, {"max err", 7, true}, {"eager", 5, false},
         {"result", 7, false},       {"Math", 0, false},
     };
     int n_columns = N_BASE;
     struct mb_time_unit unit = common_unit(b);
-    int room = page->columns - table_width(columns, N_BASE) - 1;
+    int room = page->columns - mb_page_table_width(columns, N_BASE) - 1;
     if (room >= 20) {
         columns[N_BASE].width = room < 40 ? room : 40;
         n_columns++;
     }
 
     putc('\n', page->out);
-    put_prose(page, 0, PLAIN, "%s, all executors (times in %s; errors against FP64):", b->name,
-              unit.name);
-    put_head(page, columns, n_columns);
+    mb_page_prose(page, 0, MB_PLAIN,
+                  "%s, all executors (times in %s; errors against FP64):", b->name, unit.name);
+    mb_page_head(page, columns, n_columns);
     for (size_t i = 0; i < b->n_executors; i++) {
         const struct mb_executor_result *e = &b->executors[i];
         const struct mb_summary *s = &e->latency_ns;
@@ -345,8 +204,8 @@ static void put_executors(const struct page *page, const struct mb_benchmark_res
         const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
         if (!e->measured) {
             problem(e, reason, sizeof reason);
-            put_row(page, columns, n_columns, (struct cell[]){{e->name, PLAIN}, {reason, PLAIN}},
-                    2);
+            mb_page_row(page, columns, n_columns,
+                        (struct mb_cell[]){{e->name, MB_PLAIN}, {reason, MB_PLAIN}}, 2);
             continue;
         }
         for (int t = 0; t < 5; t++) mb_view_number(text[t], sizeof text[t], times[t] / unit.ns);
@@ -355,25 +214,25 @@ static void put_executors(const struct page *page, const struct mb_benchmark_res
         snprintf(max_error, sizeof max_error, "%.1e", e->max_abs_error);
         bool ratio = e->valid && mb_view_has_ratio(c);
         const char *against = !strcmp(e->name, MB_REPORT_PYTORCH) ? "(is)" : "-";
-        struct cell cells[] = {
-            {e->name, PLAIN},
-            {text[0], PLAIN},
-            {text[1], PLAIN},
-            {text[2], PLAIN},
-            {isfinite(s->ci_low) ? interval : "-", PLAIN},
-            {isfinite(e->rel_l2_error) ? rel_l2 : "-", PLAIN},
-            {isfinite(e->max_abs_error) ? max_error : "-", PLAIN},
+        struct mb_cell cells[] = {
+            {e->name, MB_PLAIN},
+            {text[0], MB_PLAIN},
+            {text[1], MB_PLAIN},
+            {text[2], MB_PLAIN},
+            {isfinite(s->ci_low) ? interval : "-", MB_PLAIN},
+            {isfinite(e->rel_l2_error) ? rel_l2 : "-", MB_PLAIN},
+            {isfinite(e->max_abs_error) ? max_error : "-", MB_PLAIN},
             {ratio ? mb_verdict_name(c->verdict) : against,
-             ratio ? verdict_color(c->verdict) : PLAIN},
-            {e->valid ? "VALID" : "INVALID", e->valid ? PLAIN : RED},
-            {e->info.math_mode, PLAIN},
+             ratio ? verdict_color(c->verdict) : MB_PLAIN},
+            {e->valid ? "VALID" : "INVALID", e->valid ? MB_PLAIN : MB_RED},
+            {e->info.math_mode, MB_PLAIN},
         };
-        put_row(page, columns, n_columns, cells, n_columns);
+        mb_page_row(page, columns, n_columns, cells, n_columns);
         if (!e->valid) {
             problem(e, reason, sizeof reason);
-            put_prose(page, 2, RED, "%s", reason);
+            mb_page_prose(page, 2, MB_RED, "%s", reason);
         }
-        if (e->throttled) put_prose(page, 2, RED, "throttled: %s", e->throttled);
+        if (e->throttled) mb_page_prose(page, 2, MB_RED, "throttled: %s", e->throttled);
     }
 }
 
@@ -390,24 +249,25 @@ static const char *power_text(char *buf, size_t size, const struct mb_executor_r
     return buf;
 }
 
-static void put_device_time(const struct page *page, const struct mb_benchmark_result *b) {
-    struct column columns[] = {
+static void put_device_time(const struct mb_page *page, const struct mb_benchmark_result *b) {
+    struct mb_column columns[] = {
         {"Executor", 12, false}, {"batch", 20, false}, {"isolated", 20, false},
         {"cold", 20, false},     {"energy", 0, false},
     };
-    const int room = page->columns - table_width(columns, 4) - 1;
+    const int room = page->columns - mb_page_table_width(columns, 4) - 1;
     const int n_columns = room >= 10 ? 5 : 4;
     char text[MB_N_DEVICE_SERIES + 1][128];
     columns[4].width = room < 40 ? room : 40;
     putc('\n', page->out);
-    put_prose(page, 0, PLAIN,
-              "%s, by the device's own clock (median in us of a run [95%% interval]; batch: runs "
-              "back to back; isolated: one; cold: one, caches evicted):",
-              b->name);
-    put_head(page, columns, n_columns);
+    mb_page_prose(
+        page, 0, MB_PLAIN,
+        "%s, by the device's own clock (median in us of a run [95%% interval]; batch: runs "
+        "back to back; isolated: one; cold: one, caches evicted):",
+        b->name);
+    mb_page_head(page, columns, n_columns);
     for (size_t i = 0; i < b->n_executors; i++) {
         const struct mb_executor_result *e = &b->executors[i];
-        struct cell cells[5] = {{e->name, PLAIN}};
+        struct mb_cell cells[5] = {{e->name, MB_PLAIN}};
         for (int k = 0; k < MB_N_DEVICE_SERIES; k++) {
             const struct mb_device_time *d = &e->device_time[k];
             const struct mb_summary *s = &d->summary_ns;
@@ -420,7 +280,7 @@ static void put_device_time(const struct page *page, const struct mb_benchmark_r
             } else {
                 snprintf(text[k], sizeof text[k], "not measured");
             }
-            cells[k + 1] = (struct cell){text[k], PLAIN};
+            cells[k + 1] = (struct mb_cell){text[k], MB_PLAIN};
         }
         if (isfinite(e->energy_per_run_mj)) {
             char number[32];
@@ -429,26 +289,26 @@ static void put_device_time(const struct page *page, const struct mb_benchmark_r
         } else {
             snprintf(text[3], sizeof text[3], "not measured");
         }
-        cells[4] = (struct cell){text[3], PLAIN};
-        put_row(page, columns, n_columns, cells, n_columns);
+        cells[4] = (struct mb_cell){text[3], MB_PLAIN};
+        mb_page_row(page, columns, n_columns, cells, n_columns);
         for (int k = 0; k < MB_N_DEVICE_SERIES; k++)
             if (e->device_time[k].reason &&
                 (k == 0 || !e->device_time[k - 1].reason ||
                  strcmp(e->device_time[k].reason, e->device_time[k - 1].reason) != 0))
-                put_prose(page, 2, PLAIN, "%s: not measured: %s", columns[k + 1].head,
-                          e->device_time[k].reason);
+                mb_page_prose(page, 2, MB_PLAIN, "%s: not measured: %s", columns[k + 1].head,
+                              e->device_time[k].reason);
         if (e->measured && e->energy_reason && !b->gpu_reason)
-            put_prose(page, 2, PLAIN, "energy: not measured: %s", e->energy_reason);
+            mb_page_prose(page, 2, MB_PLAIN, "energy: not measured: %s", e->energy_reason);
         if (e->n_gpu_states)
-            put_prose(page, 2, PLAIN, "most seen between blocks: %s",
-                      power_text(text[0], sizeof text[0], e));
+            mb_page_prose(page, 2, MB_PLAIN, "most seen between blocks: %s",
+                          power_text(text[0], sizeof text[0], e));
     }
     if (b->gpu_reason)
-        put_prose(page, 0, PLAIN, "Clocks, power, throttling and energy: not measured: %s",
-                  b->gpu_reason);
+        mb_page_prose(page, 0, MB_PLAIN, "Clocks, power, throttling and energy: not measured: %s",
+                      b->gpu_reason);
     if (b->n_other_processes > 0)
-        put_prose(page, 0, RED, "%d other process%s computed on the GPU meanwhile",
-                  b->n_other_processes, b->n_other_processes == 1 ? "" : "es");
+        mb_page_prose(page, 0, MB_RED, "%d other process%s computed on the GPU meanwhile",
+                      b->n_other_processes, b->n_other_processes == 1 ? "" : "es");
 }
 
 /* ---- start-up ---- */
@@ -461,7 +321,7 @@ enum {
         N_PHASES
 };
 
-static void put_tuning(const struct page *page, const struct mb_benchmark_result *b) {
+static void put_tuning(const struct mb_page *page, const struct mb_benchmark_result *b) {
     char line[512] = "", time[32];
     size_t used = 0;
     for (size_t i = 0; i < b->n_executors && used < sizeof line; i++) {
@@ -470,24 +330,24 @@ static void put_tuning(const struct page *page, const struct mb_benchmark_result
         used += (size_t)snprintf(line + used, sizeof line - used, "%s %s %s", used ? "," : "",
                                  e->name, mb_view_time(time, sizeof time, e->phases.tune));
     }
-    if (used) put_prose(page, 2, PLAIN, "Not in the sum: choosing by measurement,%s", line);
+    if (used) mb_page_prose(page, 2, MB_PLAIN, "Not in the sum: choosing by measurement,%s", line);
 }
 
-static void put_phases(const struct page *page, const struct mb_benchmark_result *b) {
+static void put_phases(const struct mb_page *page, const struct mb_benchmark_result *b) {
     static const char *const names[] = {
 #define PHASE(name, meaning) PHASE_##name == PHASE_first_inference ? "first" : #name,
         MB_PHASES(PHASE)
 #undef PHASE
     };
-    struct column columns[N_PHASES + 1] = {{"Executor", 12, false}};
+    struct mb_column columns[N_PHASES + 1] = {{"Executor", 12, false}};
     int n_columns = 1;
     for (int p = 0; p < N_PHASES; p++)
-        if (p != PHASE_tune) columns[n_columns++] = (struct column){names[p], 7, true};
-    columns[n_columns++] = (struct column){"sum", 7, true};
+        if (p != PHASE_tune) columns[n_columns++] = (struct mb_column){names[p], 7, true};
+    columns[n_columns++] = (struct mb_column){"sum", 7, true};
     putc('\n', page->out);
-    put_prose(page, 0, PLAIN,
-              "%s, source text to first output (fresh process, measured once):", b->name);
-    put_head(page, columns, n_columns);
+    mb_page_prose(page, 0, MB_PLAIN,
+                  "%s, source text to first output (fresh process, measured once):", b->name);
+    mb_page_head(page, columns, n_columns);
     for (size_t i = 0; i < b->n_executors; i++) {
         const struct mb_executor_result *e = &b->executors[i];
         const double times[] = {
@@ -496,7 +356,7 @@ static void put_phases(const struct page *page, const struct mb_benchmark_result
 #undef PHASE
         };
         char text[N_PHASES + 1][32], reason[640];
-        struct cell cells[N_PHASES + 1] = {{e->name, PLAIN}};
+        struct mb_cell cells[N_PHASES + 1] = {{e->name, MB_PLAIN}};
         int n = 1;
         double sum = 0;
         bool any = false;
@@ -512,22 +372,26 @@ static void put_phases(const struct page *page, const struct mb_benchmark_result
         if (!any) {
             if (!e->measured) problem(e, reason, sizeof reason);
             cells[1].text = e->measured ? "not measured: no phase was timed" : reason;
-            put_row(page, columns, n_columns, cells, 2);
+            mb_page_row(page, columns, n_columns, cells, 2);
             continue;
         }
         cells[n].text = mb_view_time_short(text[n], sizeof text[n], sum);
-        put_row(page, columns, n_columns, cells, n_columns);
+        mb_page_row(page, columns, n_columns, cells, n_columns);
     }
     put_tuning(page, b);
 }
 
 /* ---- all of it ---- */
 
-bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bool color) {
-    bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-    struct page page = {out, columns < 80 ? 80 : columns, color, utf8 ? "\u00d7" : "x"};
+static struct mb_page page_of(FILE *out, int columns, bool color) {
+    const bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+    return (struct mb_page){out, columns < 80 ? 80 : columns, color, utf8 ? "\u00d7" : "x"};
+}
 
-    put_text(&page, "=== INFERENCE SPEED COMPARISON: MIND vs PyTorch ===", 51, BOLD);
+bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bool color) {
+    const struct mb_page page = page_of(out, columns, color);
+
+    mb_page_text(&page, "=== INFERENCE SPEED COMPARISON: MIND vs PyTorch ===", 51, MB_BOLD);
     putc('\n', out);
     put_headline(&page, result, true);
     put_headline(&page, result, false);
@@ -539,27 +403,41 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     for (size_t i = 0; i < result->n_benchmarks && strcmp(result->device, "cpu") != 0; i++)
         put_device_time(&page, &result->benchmarks[i]);
     for (size_t i = 0; i < result->n_benchmarks; i++) put_phases(&page, &result->benchmarks[i]);
+    bool has_starts = false;
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        mb_report_starts(&page, &result->benchmarks[i]);
+        has_starts = has_starts || result->benchmarks[i].cold_starts;
+    }
 
     putc('\n', out);
-    put_prose(&page, 0, PLAIN,
-              "Share of roofline: not measured: a run measures no ceilings of the machine.");
-    put_prose(&page, 0, PLAIN,
-              "Total time and break-even: not measured: each start-up phase is timed once.");
-    put_prose(&page, 0, PLAIN,
-              "PyTorch is %s. Latency: median; its ratio: median over paired blocks. Throughput: "
-              "batch / mean latency; its ratio: of the two means. [95%% bootstrap interval over "
-              "blocks]; above 1, MIND is faster. eager: FAST, "
-              "SLOW, SAME or AMBG (not decided) against %s.",
-              MB_REPORT_PYTORCH, MB_REPORT_PYTORCH);
-    put_prose(&page, 0, PLAIN, "Device %s%s%s%s, %d thread%s, %s, seed %llu.", result->device,
-              result->device_reason ? " (" : "", result->device_reason ? result->device_reason : "",
-              result->device_reason ? ")" : "", result->n_threads,
-              result->n_threads == 1 ? "" : "s", mb_precision_name(result->precision),
-              (unsigned long long)result->seed);
+    mb_page_prose(&page, 0, MB_PLAIN,
+                  "Share of roofline: not measured: a run measures no ceilings of the machine.");
+    if (!has_starts)
+        mb_page_prose(&page, 0, MB_PLAIN,
+                      "Total time and break-even: not measured: no cold starts were asked for; use "
+                      "--cold-starts 20.");
+    mb_page_prose(
+        &page, 0, MB_PLAIN,
+        "PyTorch is %s. Latency: median; its ratio: median over paired blocks. Throughput: "
+        "batch / mean latency; its ratio: of the two means. [95%% bootstrap interval over "
+        "blocks]; above 1, MIND is faster. eager: FAST, "
+        "SLOW, SAME or AMBG (not decided) against %s.",
+        MB_REPORT_PYTORCH, MB_REPORT_PYTORCH);
+    mb_page_prose(
+        &page, 0, MB_PLAIN, "Device %s%s%s%s, %d thread%s, %s, seed %llu.", result->device,
+        result->device_reason ? " (" : "", result->device_reason ? result->device_reason : "",
+        result->device_reason ? ")" : "", result->n_threads, result->n_threads == 1 ? "" : "s",
+        mb_precision_name(result->precision), (unsigned long long)result->seed);
     if (result->valid)
-        put_prose(&page, 0, PLAIN, "Result: VALID");
+        mb_page_prose(&page, 0, MB_PLAIN, "Result: VALID");
     else
-        put_prose(&page, 0, RED, "Result: INVALID: %s",
-                  result->invalid_reason ? result->invalid_reason : "unknown");
+        mb_page_prose(&page, 0, MB_RED, "Result: INVALID: %s",
+                      result->invalid_reason ? result->invalid_reason : "unknown");
+    return !ferror(out);
+}
+
+bool mb_report_compile_only(const struct mb_result *result, FILE *out, int columns, bool color) {
+    const struct mb_page page = page_of(out, columns, color);
+    mb_report_compile_times(&page, result);
     return !ferror(out);
 }

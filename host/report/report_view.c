@@ -135,3 +135,11 @@ struct mb_time_unit mb_view_unit(double smallest, double largest) {
     while (i + 1 < N_UNITS && largest / units[i].ns >= 99999.5) i++;
     return units[i];
 }
+
+const char *mb_view_count(char *buf, size_t size, double n) {
+    if (!isfinite(n))
+        snprintf(buf, size, "-");
+    else
+        snprintf(buf, size, n < 1e5 ? "%.0f" : "%.2e", n);
+    return buf;
+}

@@ -52,6 +52,9 @@ const char *mb_view_ratio(char *buf, size_t size, const struct mb_interval *rati
 /* A number of about four significant digits: 0.012, 1.20, 80.00, 123.4, 50001. */
 const char *mb_view_number(char *buf, size_t size, double value);
 
+/* A whole number of runs, exact below 100,000: "12345", "1.23e+06"; "-" unless finite. */
+const char *mb_view_count(char *buf, size_t size, double n);
+
 /* The largest of ns, us, ms and s in which `smallest` is at least 1 (ns else), taken further up
  * while `largest` needs more than five digits. */
 struct mb_time_unit {

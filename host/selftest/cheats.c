@@ -157,7 +157,7 @@ static const struct mb_backend *backend_of_cheats(void) {
 void mb_cheats_admit(void) {
     static const struct mb_executor_entry entries[] = {
 #define CHEAT(id, what)                                                                            \
-    {"selftest-" #id, "cpu", "selftest", MB_LINKED_IN, backend_of_cheats, what, NULL},
+    {"selftest-" #id, "cpu", "selftest", MB_LINKED_IN, backend_of_cheats, what, NULL, NULL, NULL},
 #include "cheats.def"
 #undef CHEAT
     };

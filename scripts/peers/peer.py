@@ -1,6 +1,6 @@
 """What a peer is given and what it gives: a module here with build(job), which makes a Runner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from program import Program
 
@@ -28,6 +28,9 @@ class Runner:
     library: str
     text: str = ""  # the plan, for people
     inputs: list = None  # held here for as long as run() reads them
+    # Seconds of build() by the names of host/bench/result.h; what is left of it is `plan`. Two more:
+    # `compile`, a compiler's, and `harness`, what no user would wait for, as writing the model file
+    seconds: dict = field(default_factory=dict)
 
 
 def capped(isa):

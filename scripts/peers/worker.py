@@ -4,6 +4,10 @@ MODULE is a peer (see peer.py). It is imported when there is something to prepar
 that is not installed is the reason of one row.
 """
 
+import time
+
+ENTERED_NS = time.monotonic_ns()  # the other imports are part of the start
+
 import importlib
 import socket
 import struct
@@ -52,6 +56,10 @@ def receive(end):
     return message, Reader(receive_exactly(end, size))
 
 
+def first_line_of(error):
+    return (str(error).strip() or repr(error)).splitlines()[0]
+
+
 def answer(session, module, message, payload):
     """Status and payload of the reply; whatever a library throws is its row's reason."""
     try:
@@ -59,11 +67,12 @@ def answer(session, module, message, payload):
             return UNSUPPORTED, text("it has no clock apart from the host's")
         if message == RUN:
             return OK, session.run(payload)
-        return OK, session.prepare(module, payload)
-    except ModuleNotFoundError as missing:
-        return UNSUPPORTED, text(f"{missing}; run scripts/setup peers")
+        asked = time.monotonic()
+        return OK, session.prepare(module, payload, ENTERED_NS, asked)
+    except ImportError as missing:  # the package, or a library that it needs
+        return UNSUPPORTED, text(f"{first_line_of(missing)}; run scripts/setup peers")
     except Exception as error:
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
+        first_line = first_line_of(error)
         if type(error).__name__ == "Unsupported":
             return UNSUPPORTED, text(first_line[:500])
         return DEVICE, text(f"{type(error).__name__}: {first_line}"[:500])

@@ -4,6 +4,7 @@
 #ifndef MB_REPORT_FIXTURE_H
 #define MB_REPORT_FIXTURE_H
 
+#include "cold_start.h"
 #include "report.h"
 
 #include <math.h>
@@ -116,6 +117,56 @@ static struct mb_comparison fixture_ratio(const char *a, const char *b, double v
                                   .verdict = verdict};
 }
 
+/* Three kinds of rows: in order, ended early and without a total, never started. */
+static struct mb_cold_starts *fixture_starts(void) {
+    static double steps[2][3][MB_N_START_STEPS], outputs[2][3][MB_FIRST_RUNS], peak[3], loaded[3];
+    static struct mb_start_row rows[] = {
+        {.name = "mind (first start)",
+         .executor = "mind",
+         .state = MB_START_FIRST,
+         .remembers = "tuning cache",
+         .n = 3},
+        {.name = "torch-jit",
+         .executor = "torch-jit",
+         .reason = "worker killed by signal 11 (SIGSEGV)",
+         .n = 2,
+         .total_reason = "fewer than 3 cold starts make no interval"},
+        {.name = "torch-aoti (first start)",
+         .executor = "torch-aoti",
+         .state = MB_START_FIRST,
+         .in_python = true,
+         .reason = "no C++ compiler",
+         .total_reason = "no C++ compiler"},
+    };
+    static struct mb_start_pair pairs[] = {
+        {.a = &rows[0],
+         .b = &rows[1],
+         .even = {.kind = MB_EVEN_FROM_RUN, .runs = {901, 850, 123456}}},
+        {.a = &rows[0], .b = &rows[2], .reason = "no C++ compiler"},
+    };
+    static struct mb_cold_starts starts = {20, rows, 3, pairs, 2};
+    for (size_t r = 0; r < 2; r++) {
+        for (size_t i = 0; i < 3; i++) {
+            for (int k = 0; k < MB_N_START_STEPS; k++)
+                steps[r][i][k] = k == MB_STEP_compile ? (double)NAN : 1000.0 * (1 + k) + (double)i;
+            for (int k = 0; k < MB_FIRST_RUNS; k++)
+                outputs[r][i][k] = 1e6 * (double)(r + 1) + 1000 * k;
+            peak[i] = 9.0 * (1 << 20);
+            loaded[i] = 11.5 * (1 << 20);
+        }
+        rows[r].steps_ns = steps[r];
+        rows[r].outputs_ns = outputs[r];
+        rows[r].peak_bytes = peak;
+        rows[r].loaded_bytes = loaded;
+    }
+    for (size_t t = 0; t < MB_N_TOTALS; t++) {
+        const double total = 1e6 + 1000 * mb_total_runs[t];
+        rows[0].total_ns[t] = (struct mb_interval){total, total * 0.99, total * 1.01};
+        pairs[0].even.ratio[t] = (struct mb_interval){2, 1.9, 2.1};
+    }
+    return &starts;
+}
+
 /* `f` outlives every use of f->result. */
 static void fixture_make(struct fixture *f) {
     static const char *const no_torch = "the libtorch plugin is not built; run scripts/setup";
@@ -142,6 +193,7 @@ static void fixture_make(struct fixture *f) {
         .n_comparisons = 3,
         .against_eager = 0,
         .against_fastest = 1,
+        .cold_starts = fixture_starts(),
         .gpu_reason = "no executor names a GPU",
         .n_other_processes = -1,
         .floor_ns = 20e6,

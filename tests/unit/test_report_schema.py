@@ -13,7 +13,8 @@ except ImportError:
     sys.exit(77)
 
 # Keys that files of early versions lack.
-LATER = {("digest",), ("mindbench", "build_id"), ("mindbench", "binary_sha256")}
+LATER = {("digest",), ("mindbench", "build_id"), ("mindbench", "binary_sha256"),
+         ("benchmarks", "large_matmul_4096", "cold_starts")}
 
 
 def refuse_constant(name):
@@ -41,6 +42,8 @@ def main(schema_path, result_path):
     matmul = ("benchmarks", "large_matmul_4096")
     mind = matmul + ("executors", "mind")
     absent = matmul + ("executors", "torch-aoti")
+    starts = matmul + ("cold_starts", "rows", "mind (first start)", "starts", 0)
+    pair = matmul + ("break_even", "pairs", 0)
     bad = ("benchmarks", "a_model_file_with_a_very_long_name_indeed")
     wrong = [
         (("extra",), 1),
@@ -64,6 +67,12 @@ def main(schema_path, result_path):
         (mind + ("processes", 0, "steady_from"), 0.5),
         (mind + ("aa", "ratio"), None),
         (("statistics", "resamples"), 100),
+        (starts + ("steps_us", "nap"), 1),
+        (starts + ("outputs_us",), [1]),
+        (starts[:-2] + ("state",), "tepid"),
+        (pair + ("kind",), "soon"),
+        (pair + ("ratios", 0, "runs"), 0),
+        (matmul + ("total_time", "status"), "not_measured"),
         (absent + ("aa", "reason"), None),
         (absent + ("device_time", "batch", "reason"), None),
         (absent + ("reason",), None),
@@ -91,7 +100,7 @@ def main(schema_path, result_path):
         if isinstance(value, dict):
             for key in list(value):
                 removed = value.pop(key)
-                named = (path in ((), ("benchmarks",)) or path[-1] == "executors" or
+                named = (path in ((), ("benchmarks",)) or path[-1] in ("executors", "rows") or
                          path + (key,) in LATER)
                 if validator.is_valid(result) and not (named and (path or key == 'digest')):
                     sys.exit(f"the schema accepts a result without {'.'.join(path + (key,))}")
