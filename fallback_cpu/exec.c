@@ -1,5 +1,6 @@
 #include "exec.h"
 
+#include "chain.h"
 #include "choose_kernel.h"
 #include "cpu_isa.h"
 #include "generic.h"
@@ -17,9 +18,9 @@ struct block {
 
 /* One phase of a job. */
 struct phase {
-    enum { COPY_WEIGHTS, PACK_ALL, PACK, KERNEL, OPERATION } what;
+    enum { COPY_WEIGHTS, PACK_ALL, PACK, KERNEL, CHAIN, OPERATION } what;
     int part;                   /* of KERNEL: 0 or 1, see mb_kernel_phase */
-    const struct mb_step *step; /* of PACK, KERNEL and OPERATION */
+    const struct mb_step *step; /* of PACK, KERNEL, CHAIN and OPERATION */
 };
 
 struct phase_list {
@@ -63,6 +64,11 @@ static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) 
     return mb_generic_find(exec->isa, op, dtype) != NULL;
 }
 
+static size_t chain_scratch(const void *self, uint32_t n) {
+    const struct mb_cpu_exec *exec = self;
+    return mb_chain_scratch(n, mb_team_size(exec->team));
+}
+
 /* ---- where a value is during this call ---- */
 
 static void *address(const struct mb_cpu_exec *exec, uint32_t node) {
@@ -102,6 +108,22 @@ static void run_kernel(const struct mb_cpu_exec *exec, const struct mb_step *ste
                                         .y = address(exec, step->node),
                                         .scratch = exec->work.base + step->scratch_offset};
     mb_kernel_phase(step->choice.kernel, &step->desc, &args, part, thread);
+}
+
+static const void *operand_address(const void *exec, uint32_t node) { return address(exec, node); }
+
+static void run_chain(struct mb_cpu_exec *exec, const struct mb_step *step,
+                      const struct mb_thread *thread) {
+    const struct mb_chain_args args = {.program = exec->plan->program,
+                                       .nodes = step->chain,
+                                       .n = step->n_chain,
+                                       .isa = exec->isa,
+                                       .address = operand_address,
+                                       .self = exec,
+                                       .y = address(exec, step->node),
+                                       .scratch = exec->work.base + step->scratch_offset,
+                                       .divided_by_zero = &exec->divided_by_zero};
+    mb_chain_run(&args, thread);
 }
 
 static void run_operation(struct mb_cpu_exec *exec, const struct mb_step *step,
@@ -153,6 +175,7 @@ static void run_phase(struct mb_cpu_exec *exec, const struct phase *phase,
     case PACK_ALL: pack_all(exec, thread); break;
     case PACK: pack(exec, phase->step, thread); break;
     case KERNEL: run_kernel(exec, phase->step, phase->part, thread); break;
+    case CHAIN: run_chain(exec, phase->step, thread); break;
     case OPERATION: run_operation(exec, phase->step, thread); break;
     }
 }
@@ -176,7 +199,7 @@ static void add_steps(const struct mb_cpu_exec *exec, struct phase_list *list,
     for (uint32_t i = 0; i < steps->count; i++) {
         const struct mb_step *step = &steps->steps[i];
         if (!step->choice.kernel) {
-            add_phase(list, (struct phase){OPERATION, 0, step});
+            add_phase(list, (struct phase){step->n_chain ? CHAIN : OPERATION, 0, step});
             continue;
         }
         const int parts =
@@ -273,8 +296,11 @@ enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team 
     struct mb_cpu_exec *exec = mb_allocator.alloc(sizeof *exec);
     if (!exec) return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for a plan");
     *exec = (struct mb_cpu_exec){.team = team, .isa = isa, .only = only};
-    const struct mb_plan_device device = {
-        .self = exec, .name = "cpu", .choose = choose, .has_operation = has_operation};
+    const struct mb_plan_device device = {.self = exec,
+                                          .name = "cpu",
+                                          .choose = choose,
+                                          .has_operation = has_operation,
+                                          .chain_scratch = chain_scratch};
     MB_TRY(open_tuning(exec, err));
     MB_TRY(mb_plan_new(program, &device, &exec->plan, err));
     MB_TRY(check_used(exec, err));

@@ -8,7 +8,7 @@
  * that has a product with them, 0 * Inf is NaN, no product is skipped for a zero, ReLU and max keep
  * NaN, and what pads a tile never shows. Denormals are numbers like any other. Two things may differ
  * from kernel to kernel, as they do among PyTorch's: Winograd's kernels compute 4 x 4 (or 2 x 2)
- * outputs from one patch of the image, so where the patch is not finite all of them may be NaN; and
+ * outputs from one patch of the image, so where the patch is not finite all may be NaN; and
  * a weight that is not finite may or may not be multiplied by the zeros of the padding.
  * tests/kernel holds every row to this. */
 #ifndef MB_KERNEL_H

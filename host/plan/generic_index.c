@@ -52,6 +52,21 @@ void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[MB_MAX_
     }
 }
 
+enum mb_operand_form mb_operand_form(const struct mb_shape *operand, const struct mb_shape *y) {
+    const int32_t missing = y->rank - operand->rank, last = operand->rank - 1;
+    bool leading_same = missing == 0 && operand->rank > 0, leading_one = missing >= 0;
+    for (int32_t i = 0; i < last; i++) {
+        leading_same &= operand->dim[i] == y->dim[i];
+        leading_one &= operand->dim[i] == 1;
+    }
+    const bool last_one = operand->rank == 0 || operand->dim[last] == 1;
+    const bool last_same = operand->rank > 0 && operand->dim[last] == y->dim[y->rank - 1];
+    if (leading_same && last_same) return MB_FORM_WHOLE;
+    if (leading_one && last_one) return MB_FORM_ONE;
+    if (leading_one && last_same) return MB_FORM_ROW;
+    return leading_same && last_one ? MB_FORM_COLUMN : MB_FORM_OTHER;
+}
+
 struct mb_image mb_image_of(const struct mb_shape *shape, enum mb_layout layout) {
     const bool nchw = layout == MB_NCHW;
     const int c = nchw ? 1 : 3, h = nchw ? 2 : 1, w = nchw ? 3 : 2;

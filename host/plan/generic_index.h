@@ -33,6 +33,17 @@ struct mb_nest mb_nest_broadcast(const struct mb_shape *y, const struct mb_shape
 /* Offsets of the operands at row `row` of all rows of the innermost axis. */
 void mb_nest_row(const struct mb_nest *nest, int64_t row, int64_t offset[MB_MAX_OPERANDS]);
 
+/* How an operand of an element operation lies beside a result, of rank >= 1, taken as a matrix of
+ * rows along its last axis. */
+enum mb_operand_form {
+    MB_FORM_WHOLE,  /* the same shape */
+    MB_FORM_ONE,    /* one number */
+    MB_FORM_ROW,    /* one row, the same for all */
+    MB_FORM_COLUMN, /* one number for each row */
+    MB_FORM_OTHER
+};
+enum mb_operand_form mb_operand_form(const struct mb_shape *operand, const struct mb_shape *y);
+
 /* Row-major steps of a shape. */
 void mb_steps_of(const struct mb_shape *shape, int64_t step[MB_MAX_RANK]);
 

@@ -1,6 +1,7 @@
 /* Program to steps: what is constant, what is fused, which kernel. Memory is plan_memory.c's. */
 #include "plan.h"
 
+#include "plan_chain.h"
 #include "plan_place.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ static void find_values(struct mb_plan *plan) {
         const struct mb_node *node = &p->nodes[i];
         values[i].root = node->op == MB_OP_RESHAPE ? values[node->operand[0]].root : i;
         values[i].constant = is_constant(plan, node);
-        values[i].absorbed_by = values[i].head = MB_NO_NODE;
+        values[i].absorbed_by = values[i].head = values[i].chain = MB_NO_NODE;
         values[i].first_step = values[i].last_step = MB_NO_STEP;
     }
     for (uint32_t i = 0; i < p->n_outputs; i++) note_use(&values[p->outputs[i]], MB_NO_NODE);
@@ -261,35 +262,51 @@ static struct mb_step operation_step(const struct mb_plan *plan,
                             .bias = node->n_operands > 2 ? node->operand[2] : MB_NO_NODE};
 }
 
-/* Steps in the order of the last node that each computes. A fused chain is found at its head, which
- * comes first; its step waits in `pending` until its last node. */
-static enum mb_status make_steps(struct mb_plan *plan, const struct mb_plan_device *device,
-                                 struct mb_step *pending, struct mb_err *err) {
+static bool is_no_step(const struct mb_plan *plan, uint32_t i) {
+    const enum mb_op op = node_at(plan, i)->op;
+    return !plan->values[i].live || op == MB_OP_PARAM || op == MB_OP_DENSE || op == MB_OP_RESHAPE;
+}
+
+/* A fused chain is found at its head, which comes first; its step waits in `pending` until its last
+ * node. */
+static enum mb_status find_kernel_steps(struct mb_plan *plan, const struct mb_plan_device *device,
+                                        struct mb_step *pending, struct mb_err *err) {
     for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
-        const struct mb_node *node = node_at(plan, i);
-        struct mb_place_of *value = &plan->values[i];
-        struct mb_step_list *list = value->constant ? &plan->load : &plan->run;
         struct mb_step step;
-        if (!value->live || node->op == MB_OP_PARAM || node->op == MB_OP_DENSE ||
-            node->op == MB_OP_RESHAPE)
-            continue;
+        if (is_no_step(plan, i)) continue;
         const enum mb_status st = kernel_step(plan, device, i, &step, err);
         if (st != MB_OK) return st;
-        if (step.choice.kernel) {
-            for (uint32_t inner = i; inner != step.node; inner = plan->values[inner].user)
-                plan->values[inner].absorbed_by = step.node;
-            plan->values[step.node].head = i;
-            pending[i] = step;
-        }
-        if (value->absorbed_by != MB_NO_NODE) continue;
+        if (!step.choice.kernel) continue;
+        for (uint32_t inner = i; inner != step.node; inner = plan->values[inner].user)
+            plan->values[inner].absorbed_by = step.node;
+        plan->values[step.node].head = i;
+        pending[i] = step;
+    }
+    return MB_OK;
+}
+
+/* Steps in the order of the last node that each computes. */
+static enum mb_status make_steps(struct mb_plan *plan, const struct mb_plan_device *device,
+                                 const struct mb_step *pending, struct mb_err *err) {
+    for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
+        const struct mb_node *node = node_at(plan, i);
+        const struct mb_place_of *value = &plan->values[i];
+        struct mb_step_list *list = value->constant ? &plan->load : &plan->run;
+        struct mb_step step;
+        if (is_no_step(plan, i) || value->absorbed_by != MB_NO_NODE) continue;
         if (value->head != MB_NO_NODE) {
             append(plan, list, &pending[value->head]);
             continue;
         }
+        if (value->chain != MB_NO_NODE && value->chain != i) continue;
         if (!device->has_operation(device->self, node->op, operand_dtype(plan, node)))
             return mb_fail(err, MB_E_UNSUPPORTED, "%s: %%%u = %s: not for %s", device->name,
                            node->id, mb_op_info(node->op)->name, mb_dtype_name(node->type.dtype));
         step = operation_step(plan, device, i);
+        if (value->chain == i) {
+            const enum mb_status st = mb_plan_chain_step(plan, device, i, &step, err);
+            if (st != MB_OK) return st;
+        }
         append(plan, list, &step);
     }
     return MB_OK;
@@ -354,6 +371,8 @@ enum mb_status mb_plan_new(const struct mb_program *program, const struct mb_pla
     }
     MB_TRY(check_sizes(plan, device->name, err));
     find_values(plan);
+    MB_TRY(find_kernel_steps(plan, device, pending, err));
+    mb_plan_find_chains(plan, device);
     MB_TRY(make_steps(plan, device, pending, err));
     make_outputs(plan);
     MB_TRY(mb_plan_place(plan, err));

@@ -2,9 +2,10 @@
  * step has, and where every value lies. It holds no memory of tensors and runs nothing: a backend
  * reserves the two blocks and walks the lists.
  *
- * A step is a kernel with what follows it fused in (bias, ReLU, max-pooling), or one operation on
- * its own. Reshapes are no step: they share their operand's memory. What depends on weights and
- * constants alone is computed once, by the steps of `load`; the others are the steps of `run`. */
+ * A step is a kernel with what follows it fused in (bias, ReLU, max-pooling), a chain of element
+ * operations, or one operation on its own. Reshapes are no step: they share their operand's memory.
+ * What depends on weights and constants alone is computed once, by the steps of `load`; the others
+ * are the steps of `run`. */
 #ifndef MB_PLAN_H
 #define MB_PLAN_H
 
@@ -23,6 +24,8 @@ extern "C" {
 
 #define MB_NO_NODE UINT32_MAX
 #define MB_NO_STEP UINT32_MAX
+
+enum { MB_CHAIN_MOST = 16 }; /* nodes of a chain */
 
 /* A kernel for a step, as the device chose it. */
 struct mb_kernel_choice {
@@ -55,6 +58,8 @@ struct mb_plan_device {
      */
     size_t (*operation_scratch)(const void *self, const struct mb_node *node,
                                 const struct mb_type *const *types);
+    /* Scratch bytes of a chain of n operations. NULL: the device takes each on its own. */
+    size_t (*chain_scratch)(const void *self, uint32_t n);
 };
 
 /* Where a value's bytes are. */
@@ -76,6 +81,7 @@ struct mb_place_of {       /* one for each node; only a root's places count */
     uint32_t n_uses, user; /* live users and outputs; the last one */
     uint32_t absorbed_by;  /* the last node of the fused chain it is inside of */
     uint32_t head;         /* of a chain's last node: the matmul or conv2d */
+    uint32_t chain;                /* the last node of the chain of element operations it is in */
 
     enum mb_place place;
     uint32_t index;
@@ -92,6 +98,10 @@ struct mb_step {
     uint32_t head; /* the matmul or conv2d of a kernel step */
     uint32_t x, w; /* operands, MB_NO_NODE: none */
     uint32_t bias; /* node or MB_NO_NODE; the third operand of an operation */
+    const uint32_t *chain; /* n_chain > 0 nodes, ascending, the last is `node`: element operations of
+                              one shape whose operands are each other's, or of a form that
+                              mb_operand_form knows. x, w and bias are none */
+    uint32_t n_chain;
     bool is_copy;  /* to output `output` */
     uint32_t output;
     bool packs_in_run;     /* w or bias is known only then */

@@ -22,11 +22,21 @@ static void note_read(struct mb_plan *plan, uint32_t node, uint32_t step) {
     value->last_step = step;
 }
 
+static void note_chain(struct mb_plan *plan, const struct mb_step *step, uint32_t at) {
+    for (uint32_t i = 0; i < step->n_chain; i++) {
+        const struct mb_node *node = &plan->program->nodes[step->chain[i]];
+        for (uint32_t k = 0; k < node->n_operands; k++)
+            if (plan->values[node->operand[k]].chain != step->node)
+                note_read(plan, node->operand[k], at);
+    }
+}
+
 /* Weights and bias of a kernel step that packs in load are read there, not by the run. */
 static void note_steps(struct mb_plan *plan) {
     for (uint32_t i = 0; i < plan->run.count; i++) {
         const struct mb_step *step = &plan->run.steps[i];
         note_read(plan, step->x, i);
+        note_chain(plan, step, i);
         if (!step->choice.kernel || step->packs_in_run) {
             note_read(plan, step->w, i);
             note_read(plan, step->bias, i);

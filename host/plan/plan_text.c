@@ -54,6 +54,15 @@ static void put_kernel_step(struct text *text, const struct mb_step *step) {
     if (step->choice.left_out) put(text, ", left out: %s", step->choice.left_out);
 }
 
+static void put_chain(struct text *text, const struct mb_plan *plan, const struct mb_step *step) {
+    char type[128];
+    put(text, "chain");
+    for (uint32_t i = 0; i < step->n_chain; i++)
+        put(text, "%s %s", i ? "," : "", mb_op_info(plan->program->nodes[step->chain[i]].op)->name);
+    put(text, ": %s",
+        mb_type_text(type, sizeof type, &plan->program->nodes[step->node].type, NULL));
+}
+
 static void put_list(struct text *text, const struct mb_plan *plan, const char *title,
                      const struct mb_step_list *list) {
     char type[128];
@@ -63,6 +72,8 @@ static void put_list(struct text *text, const struct mb_plan *plan, const char *
         put(text, "%s %u: %%%u = ", title, i, node->id);
         if (step->choice.kernel)
             put_kernel_step(text, step);
+        else if (step->n_chain)
+            put_chain(text, plan, step);
         else if (step->is_copy)
             put(text, "copy to output %u", step->output);
         else

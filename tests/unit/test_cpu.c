@@ -357,7 +357,7 @@ static void fusion_stops_where_a_value_is_needed(void **state) {
     pb_output(&l.pb, l.product);
     pb_output(&l.pb, pb_unary(&l.pb, MB_OP_RELU, pb_binary(&l.pb, MB_OP_ADD, l.product, b)));
     const char *text = check_layer(&l);
-    has(text, "generic add");
+    has(text, "chain add, relu");
     has_not(text, "+ bias");
 
     layer_init(&l); /* the sum is read twice */
@@ -366,7 +366,7 @@ static void fusion_stops_where_a_value_is_needed(void **state) {
     pb_output(&l.pb, pb_binary(&l.pb, MB_OP_MUL, pb_unary(&l.pb, MB_OP_RELU, sum), sum));
     text = check_layer(&l);
     has(text, "(6,20)x(20,16) + bias;");
-    has(text, "generic relu");
+    has(text, "chain relu, mul");
 
     layer_init(&l); /* added to itself */
     pb_output(&l.pb, pb_binary(&l.pb, MB_OP_ADD, l.product, l.product));
@@ -414,6 +414,60 @@ static void fusion_takes_only_a_bias(void **state) {
                    pb_f32(2, 1, 16, 0, 0));
     pb_output(&l.pb, pb_binary(&l.pb, MB_OP_ADD, b, l.product));
     has(check_layer(&l), "+ bias;");
+}
+
+/* (6,16), whose chains hold operands of every form; what a chain leaves out is a step of its own.
+ */
+static void element_operations_run_together(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {
+        {1, 6, 16}, {3, 2, 5}, {1, 1, 5000}, {2, 700, 3}, {5, 1, 2048}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct pb pb;
+        const int64_t a = sizes[i][0], b = sizes[i][1], c = sizes[i][2];
+        pb_init(&pb);
+        const uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(3, a, b, c, 0));
+        const uint32_t row = pb_param(&pb, MB_INPUT, pb_f32(1, c, 0, 0, 0));
+        const uint32_t column = pb_param(&pb, MB_INPUT, pb_f32(3, a, b, 1, 0));
+        const uint32_t one = pb_param(&pb, MB_WEIGHT, pb_f32(0, 0, 0, 0, 0));
+        uint32_t y = pb_binary(&pb, MB_OP_ADD, x, row);
+        const uint32_t less = pb_binary(&pb, MB_OP_LT, y, column);
+        y = pb_ternary(&pb, MB_OP_SELECT, less, pb_unary(&pb, MB_OP_TANH, y), y);
+        y = pb_binary(&pb, MB_OP_MUL, y, pb_unary(&pb, MB_OP_SIGMOID, y));
+        y = pb_binary(&pb, MB_OP_SUB, one, y);
+        pb_output(&pb, pb_cast(&pb, pb_cast(&pb, y, MB_F64), MB_F32));
+        const struct mb_program *p = pb_done(&pb);
+        check_all(p, 17, 1e-6);
+        const char *text = pb_plan_text(p, "mind", 2);
+        assert_int_equal(lines_starting(text, "step "), 1);
+        has(text, "chain add, lt, tanh, select, sigmoid, mul, sub, cast, cast: tensor<f32");
+    }
+}
+
+static void chains_stop_where_a_value_is_needed(void **state) {
+    (void)state;
+    struct pb pb;
+    pb_init(&pb);
+    const struct mb_type type = pb_f32(2, 6, 16, 0, 0);
+    const uint32_t x = pb_param(&pb, MB_INPUT, type);
+    const uint32_t small = pb_param(&pb, MB_INPUT, pb_f32(1, 16, 0, 0, 0));
+    const uint32_t shown = pb_unary(&pb, MB_OP_TANH, pb_unary(&pb, MB_OP_ABS, x));
+    pb_output(&pb, shown);                                     /* an output */
+    const uint32_t read = pb_unary(&pb, MB_OP_SIGMOID, shown); /* a sum reads it as well */
+    const uint32_t sum = pb_node(&pb, MB_OP_SUM, read, 0, (union mb_attr){.reduce = {2, true}});
+    uint32_t y = pb_binary(&pb, MB_OP_DIV, read, sum);
+    y = pb_binary(&pb, MB_OP_MUL, y, pb_unary(&pb, MB_OP_EXP, small)); /* another shape */
+    for (int i = 0; i < 20; i++)
+        y = pb_unary(&pb, i % 2 ? MB_OP_NEG : MB_OP_TANH, y); /* too many */
+    pb_output(&pb, y);
+    const struct mb_program *p = pb_done(&pb);
+    check_all(p, 18, 1e-5);
+    const char *text = pb_plan_text(p, "mind", 2);
+    has(text, "chain abs, tanh:");
+    has(text, "generic sigmoid");
+    has(text, "generic exp");
+    assert_int_equal(lines_starting(text, "step "), 6);
+    has(text, "chain div, mul, tanh, neg, tanh, neg:");
 }
 
 static void pool_and_relu_commute(void **state) {
@@ -468,7 +522,8 @@ static void work_space_is_used_again(void **state) {
     pb_init(&pb);
     uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(2, 256, 1024, 0, 0)); /* 1 MiB each */
     uint32_t y = x;
-    for (int i = 0; i < 20; i++) y = pb_unary(&pb, MB_OP_TANH, y);
+    for (int i = 0; i < 20; i++) /* softmax: nothing is computed together */
+        y = pb_node(&pb, MB_OP_SOFTMAX, y, 0, (union mb_attr){.axis = {i % 2}});
     pb_output(&pb, pb_binary(&pb, MB_OP_ADD, y, x));
     const struct mb_program *p = pb_done(&pb);
     pb_check(p, "mind", 2, 14, 1e-5);
@@ -705,6 +760,8 @@ int main(void) {
         cmocka_unit_test(conv2d_forms),
         cmocka_unit_test(fusion_stops_where_a_value_is_needed),
         cmocka_unit_test(fusion_takes_only_a_bias),
+        cmocka_unit_test(element_operations_run_together),
+        cmocka_unit_test(chains_stop_where_a_value_is_needed),
         cmocka_unit_test(pool_and_relu_commute),
         cmocka_unit_test(constants_are_computed_by_load),
         cmocka_unit_test(work_space_is_used_again),

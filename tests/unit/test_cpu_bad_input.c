@@ -169,6 +169,18 @@ static const struct mb_program *other_operations(struct pb *pb, int64_t count) {
     return pb_done(pb);
 }
 
+/* Operations that are computed together, of operands of every form. */
+static const struct mb_program *chain(struct pb *pb, int64_t rows, int64_t columns) {
+    pb_init(pb);
+    columns *= rows > 30 ? 1000 : 1;
+    const uint32_t x = pb_param(pb, MB_INPUT, pb_f32(2, rows, columns, 0, 0));
+    const uint32_t row = pb_param(pb, MB_INPUT, pb_f32(1, columns, 0, 0, 0));
+    const uint32_t column = pb_param(pb, MB_INPUT, pb_f32(2, rows, 1, 0, 0));
+    const uint32_t y = pb_binary(pb, MB_OP_MUL, pb_binary(pb, MB_OP_ADD, x, row), column);
+    pb_output(pb, pb_cast(pb, pb_binary(pb, MB_OP_LT, y, row), MB_F64));
+    return pb_done(pb);
+}
+
 static void nothing_outside_of_a_result(void **state) {
     (void)state;
     struct pb pb;
@@ -177,8 +189,10 @@ static void nothing_outside_of_a_result(void **state) {
             const struct mb_open_config config = config_of(executors[e].executor, threads);
             sv_check_on(&guarded, &config, MB_F32, &no_license);
             sv_check_on(&guarded, &config, MB_F64, &no_license);
-            for (int64_t count = 1; count <= 41; count += 8)
+            for (int64_t count = 1; count <= 41; count += 8) {
                 pb_check_on(&guarded, &config, other_operations(&pb, count), 1, 1e-6);
+                pb_check_on(&guarded, &config, chain(&pb, count, 1 + count % 3), 1, 1e-6);
+            }
         }
 }
 
