@@ -2,10 +2,11 @@
  * the file is not there: a container or another kernel shows less, and that is no error. */
 #include "machine.h"
 
+#include "topology.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <gnu/libc-version.h>
-#include <hwloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -183,43 +184,19 @@ static void read_nvidia(const char *root, struct mb_machine *m) {
     closedir(gpus);
 }
 
-static int64_t cache_bytes(hwloc_topology_t topology, hwloc_obj_type_t type) {
-    hwloc_obj_t cache = hwloc_get_obj_by_type(topology, type, 0);
-    return cache && cache->attr->cache.size ? (int64_t)cache->attr->cache.size : -1;
-}
-
-static int count_usable(hwloc_topology_t topology, hwloc_obj_type_t type,
-                        hwloc_const_bitmap_t allowed) {
-    int n = 0;
-    for (hwloc_obj_t o = NULL; (o = hwloc_get_next_obj_by_type(topology, type, o));)
-        n += hwloc_bitmap_intersects(o->cpuset, allowed);
-    return n;
-}
-
 static enum mb_status read_topology(struct mb_machine *m, struct mb_err *err) {
-    hwloc_topology_t topology;
-    hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
-    int n;
-
-    if (!allowed || hwloc_topology_init(&topology)) {
-        hwloc_bitmap_free(allowed);
-        return mb_fail(err, MB_E_NOMEM, "machine topology: out of memory");
+    struct mb_topology t;
+    enum mb_status st = mb_topology_read(&t, err);
+    if (st != MB_OK) return st;
+    if (t.n_threads) {
+        m->n_threads = t.n_threads;
+        m->n_cores = t.n_cores;
     }
-    if (!hwloc_topology_load(topology)) {
-        /* The topology leaves out what the cgroup forbids; the binding, what taskset forbids. */
-        if (hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_PROCESS))
-            hwloc_bitmap_copy(allowed, hwloc_topology_get_allowed_cpuset(topology));
-        m->n_threads = count_usable(topology, HWLOC_OBJ_PU, allowed);
-        m->n_cores = count_usable(topology, HWLOC_OBJ_CORE, allowed);
-        if (!m->n_cores) m->n_cores = m->n_threads; /* a machine that shows no cores */
-        if ((n = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PACKAGE)) > 0) m->n_packages = n;
-        if ((n = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE)) > 0) m->n_numa_nodes = n;
-        m->l1d_bytes = cache_bytes(topology, HWLOC_OBJ_L1CACHE);
-        m->l2_bytes = cache_bytes(topology, HWLOC_OBJ_L2CACHE);
-        m->l3_bytes = cache_bytes(topology, HWLOC_OBJ_L3CACHE);
-    }
-    hwloc_topology_destroy(topology);
-    hwloc_bitmap_free(allowed);
+    if (t.n_packages) m->n_packages = t.n_packages;
+    if (t.n_numa_nodes) m->n_numa_nodes = t.n_numa_nodes;
+    if (t.l1d_bytes) m->l1d_bytes = t.l1d_bytes;
+    if (t.l2_bytes) m->l2_bytes = t.l2_bytes;
+    if (t.l3_bytes) m->l3_bytes = t.l3_bytes;
     return MB_OK;
 }
 
