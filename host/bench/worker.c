@@ -138,6 +138,8 @@ static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     mb_wire_put_text(wire, s->file, strlen(s->file));
     mb_wire_put_text(wire, s->text, s->len);
     mb_wire_put_u64(wire, s->seed);
+    mb_wire_put_u64(wire, s->strict);
+    mb_wire_put_u64(wire, s->lenient);
     mb_wire_put_u64(wire, s->entry != NULL);
     if (s->entry) mb_wire_put_text(wire, s->entry, strlen(s->entry));
     mb_wire_put_u64(wire, s->n_bindings);

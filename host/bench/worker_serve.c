@@ -48,6 +48,8 @@ static enum mb_status compile(struct server *s, struct mb_wire *wire, struct mb_
     const char *file = mb_wire_get_text(wire, &file_len);
     const char *text = mb_wire_get_text(wire, &text_len);
     source.seed = mb_wire_get_u64(wire);
+    source.strict = mb_wire_get_u64(wire) != 0;
+    source.lenient = mb_wire_get_u64(wire) != 0;
     if (mb_wire_get_u64(wire)) source.entry = mb_wire_get_text(wire, NULL);
     source.n_bindings = mb_wire_get_u64(wire);
     if (source.n_bindings > sizeof bindings / sizeof *bindings)

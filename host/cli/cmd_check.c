@@ -12,6 +12,8 @@ static const char help[] =
     "every function. Symbolic dimensions may stay unbound.\n\n"
     "      --entry NAME            function to check (--func is the same)\n"
     "      --bind NAME=N           extent of a symbolic dimension, or value of a const\n"
+    "      --strict                a bias of C elements is not added along the channels of NCHW\n"
+    "      --lenient               x - mean(x, 1) is taken as x - mean(x, 1, keepdims=true)\n"
     "      --diagnostic-format F   human, short or json\n"
     "      --color WHEN            auto, always or never\n"
     "  -q, --quiet                 errors only\n"
@@ -22,7 +24,7 @@ struct check_options {
     const char *entry;
     struct mb_bindings bindings;
     enum mb_diag_format format;
-    bool color, quiet;
+    bool color, quiet, strict, lenient;
 };
 
 static int check_file(const char *path, const struct check_options *o) {
@@ -31,7 +33,9 @@ static int check_file(const char *path, const struct check_options *o) {
     struct mb_mind_source source = {.file = path,
                                     .entry = o->entry,
                                     .bindings = o->bindings.items,
-                                    .n_bindings = o->bindings.n};
+                                    .n_bindings = o->bindings.n,
+                                    .strict = o->strict,
+                                    .lenient = o->lenient};
     char *text = NULL;
     int status = mb_read_source(path, &text, &source.len);
     if (status != MB_EXIT_OK) return status;
@@ -47,7 +51,7 @@ static int check_file(const char *path, const struct check_options *o) {
     return (int)mb_cli_exit_of(st);
 }
 
-enum { OPT_ENTRY = 256, OPT_BIND, OPT_FORMAT, OPT_COLOR };
+enum { OPT_ENTRY = 256, OPT_BIND, OPT_FORMAT, OPT_COLOR, OPT_STRICT, OPT_LENIENT };
 
 static bool take_format(const char *value, enum mb_diag_format *format) {
     static const char *const names[] = {"human", "short", "json"};
@@ -75,6 +79,8 @@ int mb_cmd_check(int argc, char **argv) {
         {"entry", required_argument, NULL, OPT_ENTRY},
         {"func", required_argument, NULL, OPT_ENTRY},
         {"bind", required_argument, NULL, OPT_BIND},
+        {"strict", no_argument, NULL, OPT_STRICT},
+        {"lenient", no_argument, NULL, OPT_LENIENT},
         {"diagnostic-format", required_argument, NULL, OPT_FORMAT},
         {"color", required_argument, NULL, OPT_COLOR},
         {"quiet", no_argument, NULL, 'q'},
@@ -89,6 +95,8 @@ int mb_cmd_check(int argc, char **argv) {
         case 'h': fputs(help, stdout); return MB_EXIT_OK;
         case 'q': o.quiet = true; break;
         case OPT_ENTRY: o.entry = optarg; break;
+        case OPT_STRICT: o.strict = true; break;
+        case OPT_LENIENT: o.lenient = true; break;
         case OPT_BIND:
             if (!mb_bindings_add(&o.bindings, optarg, argv[0])) return MB_EXIT_USAGE;
             break;

@@ -42,6 +42,7 @@ static const char help[] =
     "      --entry NAME       function to run (--func is the same)\n"
     "      --bind NAME=N      extent of a symbolic dimension, or value of a const\n"
     "      --batch N[,N...]   --bind batch=N for each N in turn\n"
+    "      --strict, --lenient   as mindbench check has them\n"
     "      --weights FILE.safetensors   weights by parameter name instead of made-up ones\n"
     "      --input NAME=FILE.npy        a parameter's data instead of made-up data\n"
     "      --seed N           of weights, inputs, random constants and the order of blocks (42)\n"
@@ -89,6 +90,7 @@ struct options {
     enum mb_precision precision;
     bool quiet, progress, profile, compile_only;
     bool warm, cold, transfers;
+    bool strict, lenient;
     char *const *arguments;
     size_t n_arguments;
 };
@@ -167,6 +169,8 @@ enum option_id {
     OPT_INPUT,
     OPT_BATCH,
     OPT_SEED,
+    OPT_STRICT,
+    OPT_LENIENT,
     OPT_THREADS,
     OPT_PRECISION,
     OPT_CACHE,
@@ -195,6 +199,8 @@ static const struct option long_options[] = {
     {"weights", required_argument, NULL, OPT_WEIGHTS},
     {"input", required_argument, NULL, OPT_INPUT},
     {"batch", required_argument, NULL, OPT_BATCH},
+    {"strict", no_argument, NULL, OPT_STRICT},
+    {"lenient", no_argument, NULL, OPT_LENIENT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"precision", required_argument, NULL, OPT_PRECISION},
@@ -241,6 +247,8 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_COLD_STARTS:
         return mb_cli_integer(value, 0, 100000, &o->cold_starts) ||
                bad_value("cold-starts", value, "not a whole number from 0 to 100000");
+    case OPT_STRICT: o->strict = true; return true;
+    case OPT_LENIENT: o->lenient = true; return true;
     case OPT_SEED:
         return mb_cli_integer(value, 0, INT64_MAX, &o->seed) ||
                bad_value("seed", value, "not a whole number of at least 0");
@@ -357,6 +365,8 @@ static int open_targets(const struct options *o, struct plan *p) {
                                                       .bindings = &o->bindings,
                                                       .batch = o->n_batches ? o->batches[b] : 0,
                                                       .seed = (uint64_t)o->seed,
+                                                      .strict = o->strict,
+                                                      .lenient = o->lenient,
                                                       .quiet = o->quiet || b};
             struct mb_target *t = &p->targets[p->n_targets];
             int status = mb_target_open(name, &options, t);

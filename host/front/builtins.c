@@ -969,12 +969,6 @@ struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call)
     return builtins[call->builtin].lower(c, call);
 }
 
-static uint32_t intern_piece(struct mb_names *names, const char *text, size_t len) {
-    uint32_t hash = 0;
-    for (size_t i = 0; i < len; i++) hash = mb_hash_step(hash, (unsigned char)text[i]);
-    return mb_names_intern(names, text, (uint32_t)len, hash);
-}
-
 /* signature = { name { "|" name } [ "?" ] " " } */
 static void read_signature(struct mb_names *names, const char *text,
                            struct mb_builtin_signature *s) {
@@ -982,7 +976,7 @@ static void read_signature(struct mb_names *names, const char *text,
     s->n_params = s->n_required = 0;
     for (int k = 0; *text;) {
         size_t len = strcspn(text, "|? ");
-        if (len) s->names[s->n_params][k++] = intern_piece(names, text, len);
+        if (len) s->names[s->n_params][k++] = mb_names_intern(names, text, (uint32_t)len);
         text += len;
         bool optional = *text == '?';
         bool ends = optional || *text == ' ' || *text == '\0';

@@ -401,7 +401,8 @@ static struct mb_value transpose_postfix(struct mb_check *c, const struct mb_ast
                                          uint32_t x) {
     int32_t rank = c->nodes[x].type.shape.rank;
     union mb_attr attr = {.perm = {{0}}};
-    for (int32_t i = 0; i < rank; i++) attr.perm.perm[i] = (int8_t)(rank - 1 - i);
+    for (int32_t i = 0; i < rank && i < MB_MAX_RANK; i++)
+        attr.perm.perm[i] = (int8_t)(rank - 1 - i);
     if (rank > 2) {
         struct mb_diag_record *r = mb_check_warning(c, e->at, "shape::transpose_rank",
                                                     "`.T` of rank %d reverses all axes", rank);
@@ -769,6 +770,19 @@ bool mb_check_int(struct mb_check *c, const struct mb_ast_expr *e, const char *w
 
 /* ---- statements ---- */
 
+/* What mb_conform makes of a value, when the declared type (NULL: no tensor) has no symbols and is
+ * at hand: no work at all, or the constant. */
+static struct mb_value conform_let(struct mb_check *c, struct mb_value v,
+                                   const struct mb_ast_stmt *s, const struct mb_type *declared) {
+    const struct mb_ast_span at = s->value ? s->value->at : s->at;
+    if (declared && mb_shape_is_concrete(&declared->shape)) {
+        if (mb_is_scalar(v)) return mb_emit_fill(c, v, declared, at);
+        if (v.kind == MB_VALUE_TENSOR && mb_type_equal(&c->nodes[v.u.node].type, declared))
+            return v;
+    }
+    return mb_conform(c, v, s->type, MB_FOR_LET, at);
+}
+
 static void check_let(struct mb_check *c, const struct mb_ast_stmt *s) {
     const struct mb_type *want = c->want;
     struct mb_type declared;
@@ -776,12 +790,14 @@ static void check_let(struct mb_check *c, const struct mb_ast_stmt *s) {
     const struct mb_ast_type *t = s->type ? mb_resolve_alias(c, s->type) : NULL;
     struct mb_value v = mb_bad();
     enum mb_dtype dtype;
+    bool is_tensor = false;
     c->want = NULL;
     if (!s->value) {
         mb_check_outside(c, s->at, "E2001",
                          "a `let` without a value is outside the inference subset");
     } else if (t && t->kind == MB_TYPE_TENSOR && mb_check_dtype(c, t->name, &dtype)) {
-        if (mb_tensor_type(c, t, true, &declared, &free_dim)) {
+        is_tensor = mb_tensor_type(c, t, true, &declared, &free_dim);
+        if (is_tensor) {
             c->want = &declared;
             v = mb_check_expr(c, s->value, &declared.dtype);
         }
@@ -789,7 +805,7 @@ static void check_let(struct mb_check *c, const struct mb_ast_stmt *s) {
         v = mb_check_expr(c, s->value, NULL);
     }
     c->want = want;
-    if (s->type) v = mb_conform(c, v, s->type, MB_FOR_LET, s->value ? s->value->at : s->at);
+    if (s->type) v = conform_let(c, v, s, is_tensor ? &declared : NULL);
     if (v.kind == MB_VALUE_NONE) v = mb_check_refuse(c, s->at, "E2001", "this value is nothing");
     if (!s->is_tuple) {
         mb_check_bind(c, s->names->name, v, false);

@@ -90,6 +90,7 @@ struct mb_check {
     struct mb_frame *frame;
     const struct mb_type *want; /* declared type of the statement's value, or NULL */
     uint8_t spelling;           /* token kind of the operator being lowered, or MB_TOK_END */
+    const char *hint;           /* help for what the node being made may be refused for, or NULL */
 
     struct mb_node *nodes;
     uint8_t *tags;

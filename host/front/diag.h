@@ -24,11 +24,10 @@ struct mb_diags {
     size_t len;
     const char *file;
     bool failed; /* memory ran out; sticky until begin */
-    uint32_t count, n_errors, n_dropped;
-    struct mb_diag_record list[MB_MAX_DIAGS];
-    struct mb_diag_record spare; /* what is handed out when a diagnostic is not kept */
+    uint32_t count, n_errors, n_dropped, n_out;
+    struct mb_diag_record list[MB_MAX_DIAGS]; /* `count` are there, and `n_out` below */
+    struct mb_diag_record spare;              /* what is handed out when a diagnostic is not kept */
     struct mb_diag out[MB_MAX_DIAGS + 1];
-    uint32_t n_out;
 };
 
 void mb_diags_begin(struct mb_diags *diags, struct mb_arena *arena,

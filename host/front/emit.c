@@ -32,14 +32,15 @@ static struct mb_value refuse(struct mb_check *c, struct mb_ast_span at,
     bool dotted = c->spelling >= MB_TOK_DOT_STAR && c->spelling <= MB_TOK_DOT_MINUS;
     if (c->spelling == MB_TOK_AT && strcmp(code, "E2103") == 0) code = "shape::matmul_mismatch";
     if (dotted && strcmp(code, "E2101") == 0) code = "shape::broadcast_mismatch";
-    mb_check_error(c, at, code, why->spec_code, "%s", why->text);
+    struct mb_diag_record *r = mb_check_error(c, at, code, why->spec_code, "%s", why->text);
+    if (c->hint) mb_diags_help(c->diags, r, "%s", c->hint);
     return mb_bad();
 }
 
 struct mb_value mb_emit(struct mb_check *c, enum mb_op op, const uint32_t *operands,
                         const union mb_attr *attr, const struct mb_type *given,
                         struct mb_ast_span at) {
-    struct mb_shape_error why = {.code = NULL};
+    struct mb_shape_error why; /* filled on failure; clearing it would be most of the work */
     const struct mb_type *types[MB_MAX_OPERANDS] = {NULL};
     size_t bytes;
     if (!reserve_node(c)) return mb_bad();
@@ -173,26 +174,87 @@ bool mb_check_tensor(struct mb_check *c, const struct mb_ast_expr *e, const enum
     return mb_value_tensor(c, mb_check_expr(c, e, dtype), e->at, dtype, node);
 }
 
+/* A bias along the channels of an image in NCHW, by a rule of its own: as if it were (1,C,1,1). */
+static struct mb_value along_channels(struct mb_check *c, uint32_t image, uint32_t bias,
+                                      struct mb_ast_span at) {
+    char text[96];
+    const struct mb_shape channels = {4, {1, c->nodes[bias].type.shape.dim[0], 1, 1}};
+    struct mb_diag_record *r = mb_check_warning(
+        c, at, "shape::channel_bias", "a rank-1 operand is added along the channels of %s",
+        mb_shape_text(text, sizeof text, &c->nodes[image].type.shape, c->symbols));
+    mb_diags_help(c->diags, r, "write reshape(.., [1, C, 1, 1]) to say so");
+    return mb_emit_reshape(c, bias, &channels, at);
+}
+
+static bool is_channel_bias(const struct mb_check *c, uint32_t image, uint32_t bias) {
+    const struct mb_shape *wide = &c->nodes[image].type.shape, *flat = &c->nodes[bias].type.shape;
+    return !c->source->strict && c->tags[image] == MB_TAG_NCHW && wide->rank == 4 &&
+           flat->rank == 1 && flat->dim[0] == wide->dim[1];
+}
+
+/* The reduction, its axes gone, that a value is computed from element by element; MB_NO_INDEX when
+ * there is none. */
+static uint32_t reduction_behind(struct mb_check *c, uint32_t i, struct mb_ast_span at) {
+    while (mb_check_spend(c, 1, at)) {
+        const struct mb_node *n = &c->nodes[i];
+        const enum mb_attr_kind kind = mb_op_info(n->op)->attr;
+        const bool each = n->n_operands > 0 && n->op != MB_OP_MATMUL &&
+                          (kind == MB_ATTR_NONE || kind == MB_ATTR_DTYPE);
+        uint32_t from = MB_NO_INDEX;
+        if (kind == MB_ATTR_REDUCE) return n->attr.reduce.keepdims ? MB_NO_INDEX : i;
+        for (uint32_t k = 0; each && k < n->n_operands && from == MB_NO_INDEX; k++)
+            if (mb_shape_equal(&c->nodes[n->operand[k]].type.shape, &n->type.shape))
+                from = n->operand[k];
+        if (from == MB_NO_INDEX) break;
+        i = from;
+    }
+    return MB_NO_INDEX;
+}
+
+/* Whether `flat` lacks exactly the axes that were reduced out of a tensor of the shape of `wide`;
+ * `kept` gets its shape as if keepdims had been written. */
+static bool lacks_reduced_axes(struct mb_check *c, uint32_t wide, uint32_t flat,
+                               struct mb_ast_span at, struct mb_shape *kept) {
+    const uint32_t reduction = reduction_behind(c, flat, at);
+    if (reduction == MB_NO_INDEX) return false;
+    const struct mb_node *r = &c->nodes[reduction];
+    *kept = c->nodes[r->operand[0]].type.shape;
+    if (!mb_shape_equal(kept, &c->nodes[wide].type.shape)) return false;
+    for (int32_t k = 0; k < kept->rank; k++)
+        if (r->attr.reduce.axes >> k & 1) kept->dim[k] = 1;
+    return true;
+}
+
+/* `x - mean(x, 2)` as `x - mean(x, 2, keepdims=true)`. */
+static struct mb_value with_reduced_axes(struct mb_check *c, uint32_t flat,
+                                         const struct mb_shape *kept, struct mb_ast_span at) {
+    char text[96];
+    struct mb_diag_record *r =
+        mb_check_warning(c, at, "shape::reduced_operand", "the reduced axes are kept, as %s",
+                         mb_shape_text(text, sizeof text, kept, c->symbols));
+    mb_diags_help(c->diags, r, "write keepdims=true in the reduction to say so");
+    return mb_emit_reshape(c, flat, kept, at);
+}
+
 struct mb_value mb_emit_binary(struct mb_check *c, enum mb_op op, uint32_t a, uint32_t b,
                                struct mb_ast_span at) {
-    bool a_is_image = c->nodes[a].type.shape.rank == 4;
-    uint32_t image = a_is_image ? a : b, bias = a_is_image ? b : a;
-    const struct mb_shape *wide = &c->nodes[image].type.shape, *flat = &c->nodes[bias].type.shape;
-    struct mb_shape ignored;
-    if (op != MB_OP_MATMUL && c->tags[image] == MB_TAG_NCHW && wide->rank == 4 && flat->rank == 1 &&
-        flat->dim[0] == wide->dim[1] && !mb_shape_broadcast(wide, flat, &ignored)) {
-        char text[96];
-        const struct mb_shape channels = {4, {1, flat->dim[0], 1, 1}};
-        struct mb_diag_record *r = mb_check_warning(
-            c, at, "shape::channel_bias", "a rank-1 operand is added along the channels of %s",
-            mb_shape_text(text, sizeof text, wide, c->symbols));
-        mb_diags_help(c->diags, r, "write reshape(.., [1, C, 1, 1]) to say so");
-        struct mb_value v = mb_emit_reshape(c, bias, &channels, at);
-        if (v.kind != MB_VALUE_TENSOR) return v;
-        if (a_is_image)
-            b = v.u.node;
-        else
-            a = v.u.node;
+    const struct mb_shape *of_a = &c->nodes[a].type.shape, *of_b = &c->nodes[b].type.shape;
+    struct mb_shape shape;
+    if (op != MB_OP_MATMUL && of_a->rank != of_b->rank && !mb_shape_broadcast(of_a, of_b, &shape)) {
+        const uint32_t wide = of_a->rank > of_b->rank ? a : b, flat = wide == a ? b : a;
+        struct mb_value v = {.kind = MB_VALUE_NONE};
+        if (is_channel_bias(c, wide, flat)) {
+            v = along_channels(c, wide, flat, at);
+        } else if (lacks_reduced_axes(c, wide, flat, at, &shape)) {
+            if (c->source->lenient)
+                v = with_reduced_axes(c, flat, &shape, at);
+            else
+                c->hint = "write keepdims=true in the reduction, or take --lenient";
+        }
+        if (v.kind == MB_VALUE_BAD) return v;
+        if (v.kind == MB_VALUE_TENSOR) *(flat == a ? &a : &b) = v.u.node;
     }
-    return mb_emit(c, op, (uint32_t[]){a, b}, NULL, NULL, at);
+    struct mb_value v = mb_emit(c, op, (uint32_t[]){a, b}, NULL, NULL, at);
+    c->hint = NULL;
+    return v;
 }

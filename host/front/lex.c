@@ -4,15 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a byte can be part of. */
-enum { WORD_BYTE = 1, DIGIT_BYTE = 2, BLANK_BYTE = 4, BREAK_BYTE = 8 };
+/* Rare beside words, integers and single characters, and kept out of their way. */
+#define RARE __attribute__((noinline, cold))
+
+/* What a byte can be part of. ALONE: punctuation that is a token whatever follows. */
+enum { WORD_BYTE = 1, DIGIT_BYTE = 2, BLANK_BYTE = 4, BREAK_BYTE = 8, ALONE_BYTE = 16 };
 
 #define W WORD_BYTE
 #define D (WORD_BYTE | DIGIT_BYTE)
 #define B BLANK_BYTE
 #define N (BLANK_BYTE | BREAK_BYTE)
+#define A ALONE_BYTE
 // clang-format off
 static const uint8_t byte_class[256] = {
+    ['('] = A, [')'] = A, ['['] = A, [']'] = A, ['{'] = A, ['}'] = A, [','] = A, [';'] = A, ['?'] = A, ['#'] = A, ['@'] = A, ['~'] = A,
     ['\t'] = B, [' '] = B, ['\v'] = B, ['\f'] = B, ['\n'] = N, ['\r'] = N,
     ['0'] = D, ['1'] = D, ['2'] = D, ['3'] = D, ['4'] = D, ['5'] = D, ['6'] = D, ['7'] = D, ['8'] = D, ['9'] = D,
     ['_'] = W,
@@ -23,11 +28,17 @@ static const uint8_t byte_class[256] = {
     ['K'] = W, ['L'] = W, ['M'] = W, ['N'] = W, ['O'] = W, ['P'] = W, ['Q'] = W, ['R'] = W, ['S'] = W, ['T'] = W,
     ['U'] = W, ['V'] = W, ['W'] = W, ['X'] = W, ['Y'] = W, ['Z'] = W,
 };
+static const uint8_t alone_kind[128] = {
+    ['('] = MB_TOK_LPAREN, [')'] = MB_TOK_RPAREN, ['['] = MB_TOK_LBRACKET, [']'] = MB_TOK_RBRACKET,
+    ['{'] = MB_TOK_LBRACE, ['}'] = MB_TOK_RBRACE, [','] = MB_TOK_COMMA, [';'] = MB_TOK_SEMICOLON,
+    ['?'] = MB_TOK_QUESTION, ['#'] = MB_TOK_HASH, ['@'] = MB_TOK_AT, ['~'] = MB_TOK_TILDE,
+};
 // clang-format on
 #undef W
 #undef D
 #undef B
 #undef N
+#undef A
 
 static bool is(char c, unsigned classes) { return byte_class[(unsigned char)c] & classes; }
 
@@ -47,8 +58,8 @@ void mb_lex_begin(struct mb_lexer *lx, const char *text, uint32_t len, struct mb
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) lx->at = 3;
 }
 
-static void complain(struct mb_lexer *lx, const char *spec_code, uint32_t pos, uint32_t end,
-                     const char *what) {
+RARE static void complain(struct mb_lexer *lx, const char *spec_code, uint32_t pos, uint32_t end,
+                          const char *what) {
     mb_diags_add(lx->diags, MB_ERROR, "parse", "E1001", spec_code, pos, end, "%s", what);
 }
 
@@ -121,38 +132,49 @@ static bool skip_block_comment(struct mb_lexer *lx) {
     return broke;
 }
 
-/* Blanks, line breaks and comments; true when a line break was among them. */
-static bool skip_space(struct mb_lexer *lx) {
+/* A comment at lx->at, where a `/` stands; false when there is none. `broke` is set when a line
+ * break was in it. */
+RARE static bool skip_comment(struct mb_lexer *lx, bool *broke) {
+    const char next = lx->at + 1 < lx->len ? lx->text[lx->at + 1] : '\0';
+    if (next == '/')
+        skip_line_comment(lx);
+    else if (next == '*')
+        *broke |= skip_block_comment(lx);
+    else
+        return false;
+    return true;
+}
+
+/* Blanks, line breaks and comments from `at` on; returns where they end. `broke` is set when a line
+ * break was among them. */
+static inline uint32_t skip_space(struct mb_lexer *lx, uint32_t at, bool *broke) {
     const char *text = lx->text;
-    unsigned seen = 0;
+    const uint32_t len = lx->len;
     for (;;) {
-        uint32_t at = lx->at, len = lx->len;
+        unsigned seen = 0;
         for (; at < len; at++) {
-            unsigned class = byte_class[(unsigned char)text[at]];
+            const unsigned class = byte_class[(unsigned char)text[at]];
             if (!(class & BLANK_BYTE)) break;
             seen |= class;
         }
+        *broke |= (seen & BREAK_BYTE) != 0;
+        if (at == len || text[at] != '/') return at;
         lx->at = at;
-        if (at + 1 >= len || text[at] != '/') break;
-        if (text[at + 1] == '/')
-            skip_line_comment(lx);
-        else if (text[at + 1] != '*')
-            break;
-        else if (skip_block_comment(lx))
-            seen |= BREAK_BYTE;
+        if (!skip_comment(lx, broke)) return at;
+        at = lx->at;
     }
-    return seen & BREAK_BYTE;
 }
 
-static void lex_word(struct mb_lexer *lx, struct mb_token *t) {
+/* A word at `at`; returns its end. */
+static inline uint32_t lex_word(struct mb_lexer *lx, uint32_t at, struct mb_token *t) {
     const char *text = lx->text;
-    uint32_t at = lx->at, hash = 0, len = lx->len;
-    do hash = mb_hash_step(hash, (unsigned char)text[at]);
-    while (++at < len && is(text[at], WORD_BYTE));
-    t->value.name = mb_names_intern(lx->names, text + lx->at, at - lx->at, hash);
+    const uint32_t start = at, len = lx->len;
+    do at++;
+    while (at < len && is(text[at], WORD_BYTE));
+    t->value.name = mb_names_intern(lx->names, text + start, at - start);
     t->kind = mb_name_is_keyword(t->value.name) ? (uint8_t)(MB_TOK_FN + t->value.name)
                                                 : (uint8_t)MB_TOK_NAME;
-    lx->at = at;
+    return at;
 }
 
 _Static_assert((int)MB_NAME_FN == 0, "a keyword's name number plus MB_TOK_FN is its token kind");
@@ -225,8 +247,25 @@ static double decimal_value(struct mb_lexer *lx, uint32_t pos, uint32_t end) {
     return strtod(copy, NULL);
 }
 
+/* A decimal integer without underscores, fraction or suffix, as nearly all are; returns its end, or
+ * `at` when it is something else. */
+static inline uint32_t lex_plain_integer(const struct mb_lexer *lx, uint32_t at,
+                                         struct mb_token *t) {
+    enum { MAX_DIGITS = 19 }; /* as many fit 64 bits */
+    const char *text = lx->text;
+    const uint32_t start = at, len = lx->len;
+    const uint32_t stop = len - at > MAX_DIGITS ? at + MAX_DIGITS : len;
+    uint64_t value = 0;
+    for (; at < stop && is(text[at], DIGIT_BYTE); at++)
+        value = value * 10 + (uint64_t)(text[at] - '0');
+    if (at < len && (is(text[at], WORD_BYTE) || text[at] == '.')) return start;
+    t->kind = MB_TOK_INT;
+    t->value.integer = value;
+    return at;
+}
+
 /* number = digits [ "." digits ] [ ("e"|"E") ["+"|"-"] digits ] [ suffix ] | "0x" ... */
-static void lex_number(struct mb_lexer *lx, struct mb_token *t) {
+RARE static void lex_number(struct mb_lexer *lx, struct mb_token *t) {
     const char *s = lx->text;
     unsigned base = 10;
     t->kind = MB_TOK_INT;
@@ -266,7 +305,7 @@ static void lex_number(struct mb_lexer *lx, struct mb_token *t) {
     }
     if (lx->at >= lx->len || !is(s[lx->at], WORD_BYTE)) return;
     struct mb_token suffix;
-    lex_word(lx, &suffix);
+    lx->at = lex_word(lx, lx->at, &suffix);
     uint32_t name = suffix.value.name;
     bool known =
         name == MB_NAME_I32 || name == MB_NAME_I64 || (name >= MB_NAME_U8 && name <= MB_NAME_ISIZE);
@@ -388,23 +427,12 @@ static void lex_character(struct mb_lexer *lx, struct mb_token *t) {
     complain(lx, NULL, t->pos, lx->at, "bad character literal");
 }
 
-/* Kind and length of the punctuation at `s`, of which `n` bytes may be read; 0 when it is none. */
+/* Kind and length of the punctuation at `s` that may be longer than a byte, and of which `n` bytes
+ * may be read; 0 when it is none. */
 static uint32_t punctuation(const char *s, uint32_t n, uint8_t *kind) {
     char a = s[0], b = n > 1 ? s[1] : '\0', c = n > 2 ? s[2] : '\0';
 #define IS(id, length) return *kind = MB_TOK_##id, length
     switch (a) {
-    case '(': IS(LPAREN, 1);
-    case ')': IS(RPAREN, 1);
-    case '[': IS(LBRACKET, 1);
-    case ']': IS(RBRACKET, 1);
-    case '{': IS(LBRACE, 1);
-    case '}': IS(RBRACE, 1);
-    case ',': IS(COMMA, 1);
-    case ';': IS(SEMICOLON, 1);
-    case '?': IS(QUESTION, 1);
-    case '#': IS(HASH, 1);
-    case '@': IS(AT, 1);
-    case '~': IS(TILDE, 1);
     case ':':
         if (b == ':') IS(COLONS, 2);
         if (b == '=') IS(ASSIGN, 2);
@@ -466,7 +494,7 @@ static uint32_t punctuation(const char *s, uint32_t n, uint8_t *kind) {
 }
 
 /* Reports the bytes from here on that begin no token, as one, and passes them. */
-static void skip_strange(struct mb_lexer *lx) {
+RARE static void skip_strange(struct mb_lexer *lx) {
     uint32_t start = lx->at, code_point = 0;
     unsigned char c = (unsigned char)lx->text[start];
     uint32_t n = c >= 0x80 ? utf8_at(lx, start, &code_point) : 1;
@@ -495,41 +523,61 @@ static void skip_strange(struct mb_lexer *lx) {
     }
 }
 
+/* A token at lx->at that begins with neither a word's byte nor punctuation that stands alone; false
+ * when none begins there. */
+RARE static bool lex_quoted(struct mb_lexer *lx, struct mb_token *t) {
+    const char c = lx->text[lx->at];
+    if (c == '"')
+        lex_text(lx, t);
+    else if (c == '\'')
+        lex_character(lx, t);
+    return c == '"' || c == '\'';
+}
+
 void mb_lex_next(struct mb_lexer *lx, struct mb_token *t) {
-    bool broke = skip_space(lx);
+    const char *text = lx->text;
+    bool broke = false;
+    uint32_t at = skip_space(lx, lx->at, &broke);
+    t->suffix = 0;
     for (;;) {
-        t->after_break = broke;
-        t->suffix = 0;
-        t->pos = lx->at;
-        if (lx->at >= lx->len) {
+        t->pos = at;
+        if (at >= lx->len) {
             t->kind = MB_TOK_END;
             break;
         }
-        char c = lx->text[lx->at];
-        if (is(c, DIGIT_BYTE)) {
+        const unsigned char c = (unsigned char)text[at];
+        const unsigned class = byte_class[c];
+        if (class & ALONE_BYTE) {
+            t->kind = alone_kind[c];
+            at++;
+            break;
+        }
+        if ((class & (WORD_BYTE | DIGIT_BYTE)) == WORD_BYTE) {
+            at = lex_word(lx, at, t);
+            break;
+        }
+        lx->at = at;
+        if (class & DIGIT_BYTE) {
+            at = lex_plain_integer(lx, at, t);
+            if (at > lx->at) break;
             lex_number(lx, t);
+            at = lx->at;
             break;
         }
-        if (is(c, WORD_BYTE)) {
-            lex_word(lx, t);
-            break;
-        }
-        uint32_t n = punctuation(lx->text + lx->at, lx->len - lx->at, &t->kind);
+        const uint32_t n = punctuation(text + at, lx->len - at, &t->kind);
         if (n) {
-            lx->at += n;
+            at += n;
             break;
         }
-        if (c == '"') {
-            lex_text(lx, t);
-            break;
-        }
-        if (c == '\'') {
-            lex_character(lx, t);
+        if (lex_quoted(lx, t)) {
+            at = lx->at;
             break;
         }
         skip_strange(lx);
-        broke |= skip_space(lx);
+        at = skip_space(lx, lx->at, &broke);
     }
-    t->end = lx->at;
+    t->after_break = broke;
+    t->end = at;
+    lx->at = at;
     lx->last = t->kind;
 }

@@ -8,21 +8,25 @@
 struct mb_mind {
     struct mb_arena arena;
     struct mb_names names;
-    struct mb_diags diags;
     struct mb_lexer lexer;
     struct mb_ast_file file;
     struct mb_check check;
     struct mb_program program;
+    bool time_phases;
     struct mb_mind_phases phases;
     int64_t phase_start_ns;
     uint32_t *moved; /* of eliminate: a node's new index */
     uint32_t moved_cap;
+    struct mb_diags diags; /* last: its lists are not cleared */
 };
+
+static const size_t cleared_bytes =
+    offsetof(struct mb_mind, diags) + offsetof(struct mb_diags, list);
 
 enum mb_status mb_mind_open(struct mb_mind **out, struct mb_err *err) {
     struct mb_mind *m = mb_allocator.alloc(sizeof *m);
     if (!m) return mb_fail(err, MB_E_NOMEM, "compiler: out of memory");
-    memset(m, 0, sizeof *m);
+    memset(m, 0, cleared_bytes);
     mb_arena_init(&m->arena);
     m->check.names = &m->names;
     m->check.diags = &m->diags;
@@ -71,20 +75,23 @@ static enum mb_status conclude(struct mb_mind *m, const struct mb_mind_source *s
     return MB_OK;
 }
 
-/* Time since the last phase ended. */
-static int64_t end_phase(struct mb_mind *m) {
-    int64_t start = m->phase_start_ns;
+/* `phase_ns` gets the time since the last phase ended. */
+static void end_phase(struct mb_mind *m, int64_t *phase_ns) {
+    if (!m->time_phases) return;
+    const int64_t start = m->phase_start_ns;
     m->phase_start_ns = mb_clock_ns();
-    return m->phase_start_ns - start;
+    *phase_ns = m->phase_start_ns - start;
 }
 
 static void begin(struct mb_mind *m, const struct mb_mind_source *source) {
+    if (m->time_phases) {
+        m->phases = (struct mb_mind_phases){0};
+        m->phase_start_ns = mb_clock_ns();
+    }
     mb_names_reset(&m->names);
     mb_arena_reset(&m->arena);
     mb_diags_begin(&m->diags, &m->arena, source);
-    m->phases = (struct mb_mind_phases){0};
     m->check.failed = m->check.stop = false;
-    m->phase_start_ns = mb_clock_ns();
 }
 
 static enum mb_status too_long(struct mb_err *err, const struct mb_mind_source *source) {
@@ -101,7 +108,7 @@ static enum mb_status parse(struct mb_mind *m, const struct mb_mind_source *sour
     if (source->len > MAX_SOURCE_BYTES) return too_long(err, source);
     mb_lex_begin(&m->lexer, source->text, (uint32_t)source->len, &m->names, &m->arena, &m->diags);
     bool ok = mb_parse(&m->lexer, &m->file);
-    m->phases.parse_ns = end_phase(m);
+    end_phase(m, &m->phases.parse_ns);
     if (!ok) return no_memory(err, source);
     return m->diags.n_errors ? conclude(m, source, err) : MB_OK;
 }
@@ -124,7 +131,7 @@ static enum mb_status check(struct mb_mind *m, const struct mb_mind_source *sour
     c->symbolic = symbolic;
     c->budget = ((uint64_t)1 << 17) + 16 * (uint64_t)source->len;
     mb_check_run(c, entry);
-    m->phases.check_ns = end_phase(m);
+    end_phase(m, &m->phases.check_ns);
     if (c->failed || m->arena.failed || m->diags.failed) return no_memory(err, source);
     return m->diags.n_errors ? conclude(m, source, err) : MB_OK;
 }
@@ -179,7 +186,7 @@ static enum mb_status lower(struct mb_mind *m, const struct mb_mind_source *sour
     if (!sound)
         mb_diags_add(&m->diags, MB_ERROR, "ir-verify", "E3001", NULL, MB_NOWHERE, MB_NOWHERE, "%s",
                      violation.text);
-    m->phases.lower_ns = end_phase(m);
+    end_phase(m, &m->phases.lower_ns);
     return conclude(m, source, err);
 }
 
@@ -210,6 +217,8 @@ const struct mb_diag *mb_mind_diags(const struct mb_mind *m, size_t *count) {
     *count = m->diags.n_out;
     return m->diags.out;
 }
+
+void mb_mind_time_phases(struct mb_mind *m, bool on) { m->time_phases = on; }
 
 const struct mb_mind_phases *mb_mind_phases(const struct mb_mind *m) { return &m->phases; }
 

@@ -41,6 +41,8 @@ struct mb_mind_source {
     const struct mb_mind_binding *bindings;
     size_t n_bindings;
     uint64_t seed; /* of random constants that name none */
+    bool strict;   /* no operand is added along channels that is not shaped so */
+    bool lenient;  /* x - mean(x, 2) is taken as x - mean(x, 2, keepdims=true) */
 };
 
 enum mb_severity { MB_ERROR, MB_WARNING };
@@ -82,6 +84,10 @@ enum mb_status mb_mind_check(struct mb_mind *mind, const struct mb_mind_source *
 
 /* Of the last compile or check, in source order; valid until the next one. */
 const struct mb_diag *mb_mind_diags(const struct mb_mind *mind, size_t *count);
+
+/* Whether the next compiles and checks take the times of their phases (no: it costs a small program
+ * a tenth of its time), and those of the last one that did. */
+void mb_mind_time_phases(struct mb_mind *mind, bool on);
 const struct mb_mind_phases *mb_mind_phases(const struct mb_mind *mind);
 
 enum mb_diag_format { MB_DIAG_HUMAN, MB_DIAG_SHORT, MB_DIAG_JSON };

@@ -27,8 +27,10 @@ bool mb_names_init(struct mb_names *n) {
 #define WORD(word, id)    word,
 #include "keywords.def"
     };
+    enum { FIRST_NAMES = 256 }; /* the fixed ones and those of a small program, without growing */
     n->epoch = 1;
-    if (!place_all(n, 1024)) return false;
+    n->list = mb_vec_room(NULL, &n->cap, 0, FIRST_NAMES, sizeof *n->list);
+    if (!n->list || !place_all(n, 2 * FIRST_NAMES)) return false;
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) mb_names_intern_text(n, words[i]);
     return !n->failed;
 }
@@ -51,15 +53,47 @@ void mb_names_reset(struct mb_names *n) {
     }
 }
 
-/* Names are short: a call of memcmp costs more than the loop. */
-static bool same_text(const char *a, const char *b, uint32_t len) {
-    if (len > 32) return memcmp(a, b, len) == 0;
+/* The first `len` <= 8 bytes at `text`. */
+static inline uint64_t load(const char *text, uint32_t len) {
+    uint64_t word = 0;
+    memcpy(&word, text, len);
+    return word;
+}
+
+/* Of all bytes, eight at a time; the last loads of a length overlap. Most names are shorter than
+ * that and take one multiplication. */
+static inline uint32_t hash_of(const char *text, uint32_t len) {
+    static const uint64_t factor = 0x9E3779B97F4A7C15u;
+    uint64_t hash = len;
+    uint32_t i = 0;
+    for (; len - i > 8; i += 8) {
+        hash = (hash ^ load(text + i, 8)) * factor;
+        hash ^= hash >> 32;
+    }
+    if (len >= 8)
+        hash ^= load(text + len - 8, 8);
+    else if (len >= 4)
+        hash ^= load(text, 4) << 32 ^ load(text + len - 4, 4) << 8;
+    else
+        hash ^= (uint64_t)(unsigned char)text[0] << 8 |
+                (uint64_t)(unsigned char)text[len / 2] << 16 |
+                (uint64_t)(unsigned char)text[len - 1] << 24;
+    hash *= factor;
+    return (uint32_t)(hash >> 32);
+}
+
+/* Names are short: a call of memcmp costs more. The two loads of a length overlap. */
+static inline bool same_text(const char *a, const char *b, uint32_t len) {
+    if (len > 16) return memcmp(a, b, len) == 0;
+    if (len >= 8) return load(a, 8) == load(b, 8) && load(a + len - 8, 8) == load(b + len - 8, 8);
+    if (len >= 4) return load(a, 4) == load(b, 4) && load(a + len - 4, 4) == load(b + len - 4, 4);
     for (uint32_t i = 0; i < len; i++)
         if (a[i] != b[i]) return false;
     return true;
 }
 
-static uint32_t probe(const struct mb_names *n, const char *text, uint32_t len, uint32_t hash) {
+static inline uint32_t probe(const struct mb_names *n, const char *text, uint32_t len,
+                             uint32_t hash) {
     uint32_t mask = n->n_slots - 1, slot = hash & mask;
     for (; n->slots[slot].name; slot = (slot + 1) & mask) {
         if (n->slots[slot].hash != hash) continue;
@@ -69,20 +103,12 @@ static uint32_t probe(const struct mb_names *n, const char *text, uint32_t len, 
     return slot;
 }
 
-/* A product carries low bits upwards only; the table is indexed by the low ones. */
-static uint32_t finish(uint32_t hash) {
-    hash = (hash ^ hash >> 15) * 0x85EBCA6Bu;
-    return hash ^ hash >> 13;
-}
-
-uint32_t mb_names_intern(struct mb_names *n, const char *text, uint32_t len, uint32_t hash) {
-    hash = finish(hash);
-    uint32_t slot = probe(n, text, len, hash);
-    if (n->slots[slot].name) return n->slots[slot].name - 1;
-    if (n->count >= n->n_slots / 2) {
+/* A name that is new. */
+static uint32_t add_name(struct mb_names *n, const char *text, uint32_t len, uint32_t hash) {
+    uint32_t slot;
+    if (n->count >= n->n_slots / 2)
         if (n->n_slots > UINT32_MAX / 2 || !place_all(n, n->n_slots * 2)) goto failed;
-        slot = probe(n, text, len, hash);
-    }
+    slot = probe(n, text, len, hash);
     struct mb_name *list =
         mb_vec_room(n->list, &n->cap, n->count, (uint64_t)n->count + 1, sizeof *list);
     if (!list) goto failed;
@@ -96,18 +122,18 @@ failed:
     return 0;
 }
 
-static uint32_t hash_of(const char *text, uint32_t len) {
-    uint32_t hash = 0;
-    for (uint32_t i = 0; i < len; i++) hash = mb_hash_step(hash, (unsigned char)text[i]);
-    return hash;
+uint32_t mb_names_intern(struct mb_names *n, const char *text, uint32_t len) {
+    const uint32_t hash = hash_of(text, len);
+    const uint32_t known = n->slots[probe(n, text, len, hash)].name;
+    return known ? known - 1 : add_name(n, text, len, hash);
 }
 
 uint32_t mb_names_intern_text(struct mb_names *n, const char *text) {
-    uint32_t len = (uint32_t)strlen(text);
-    return mb_names_intern(n, text, len, hash_of(text, len));
+    return mb_names_intern(n, text, (uint32_t)strlen(text));
 }
 
 uint32_t mb_names_find(const struct mb_names *n, const char *text, uint32_t len) {
-    uint32_t slot = probe(n, text, len, finish(hash_of(text, len)));
+    if (len == 0) return MB_NO_NAME;
+    uint32_t slot = probe(n, text, len, hash_of(text, len));
     return n->slots[slot].name ? n->slots[slot].name - 1 : MB_NO_NAME;
 }

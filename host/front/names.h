@@ -54,13 +54,9 @@ void mb_names_fix(struct mb_names *names);
 /* Forgets all names that are not fixed. */
 void mb_names_reset(struct mb_names *names);
 
-static inline uint32_t mb_hash_step(uint32_t hash, unsigned char c) {
-    return (hash ^ c) * 0x9E3779B1u;
-}
-
-/* The number of the `len` bytes at `text`, which must stay valid; `hash` is mb_hash_step folded
- * over them from 0. When memory is out, `failed` is set and 0 returned. */
-uint32_t mb_names_intern(struct mb_names *names, const char *text, uint32_t len, uint32_t hash);
+/* The number of the `len` >= 1 bytes at `text`, which must stay valid. When memory is out, `failed`
+ * is set and 0 returned. */
+uint32_t mb_names_intern(struct mb_names *names, const char *text, uint32_t len);
 
 /* As above for a NUL-terminated text. */
 uint32_t mb_names_intern_text(struct mb_names *names, const char *text);

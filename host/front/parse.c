@@ -11,7 +11,7 @@
 enum {
     MAX_NESTING = 200, /* of brackets, blocks, types and what an expression's value hangs on */
     NODE_ALIGNMENT = 8,
-    ROOM_BYTES = 4096,
+    ROOM_BYTES = 1024, /* clearing more than a small program needs would cost it much */
 };
 
 struct parser {

@@ -218,7 +218,7 @@ static struct mb_value conform_tuple(struct mb_check *c, struct mb_value v,
 /* A value as one of a declared type. */
 struct mb_value mb_conform(struct mb_check *c, struct mb_value v, const struct mb_ast_type *t,
                            enum mb_purpose mb_purpose, struct mb_ast_span at) {
-    struct mb_type type, exact;
+    struct mb_type type;
     const struct mb_ast_dim *free_dim;
     const char *class_code = purposes[mb_purpose].class_code, *what = purposes[mb_purpose].what;
     const bool fills = mb_purpose == MB_FOR_LET;
@@ -241,7 +241,8 @@ struct mb_value mb_conform(struct mb_check *c, struct mb_value v, const struct m
     if (t->kind == MB_TYPE_TUPLE) return conform_tuple(c, v, t, mb_purpose, at);
     if (t->kind == MB_TYPE_OTHER)
         return mb_check_outside(c, t->at, "E2001", "this type is outside the inference subset");
-    if (!mb_tensor_type(c, t, fills, &type, &free_dim)) return mb_bad();
+    if (!mb_tensor_type(c, t, fills && v.kind == MB_VALUE_TENSOR, &type, &free_dim))
+        return mb_bad();
     if (v.kind == MB_VALUE_TENSOR) {
         struct mb_type actual = c->nodes[v.u.node].type;
         if (!fills && actual.dtype == MB_BOOL && (type.dtype == MB_I32 || type.dtype == MB_I64)) {
@@ -265,9 +266,8 @@ struct mb_value mb_conform(struct mb_check *c, struct mb_value v, const struct m
                        mb_type_text(text, sizeof text, &type, c->symbols));
         return mb_bad();
     }
-    if (!mb_tensor_type(c, t, false, &exact, &free_dim)) return mb_bad();
     if (free_dim) return mb_check_unknown(c, free_dim->at, free_dim->name, false);
-    return mb_emit_fill(c, v, &exact, at);
+    return mb_emit_fill(c, v, &type, at);
 }
 
 /* `e as T`: scalars that are known now are converted now; of a tensor's type only the element type

@@ -170,7 +170,7 @@ bool mb_op_infer(enum mb_op op, const struct mb_type *const *operands, const uni
                  const struct mb_type *given, const char *const *symbols, struct mb_type *type,
                  struct mb_shape_error *error);
 
-/* Broadcast of two shapes; false when they do not agree. */
+/* Broadcast of two shapes, in `out`, which aliases neither; false when they do not agree. */
 bool mb_shape_broadcast(const struct mb_shape *a, const struct mb_shape *b, struct mb_shape *out);
 
 /* Output extent of a window of `window` cells moved by `stride` over before + extent + after cells:

@@ -78,16 +78,22 @@ static bool infer_given(const struct rule *r) {
     return true;
 }
 
-bool mb_shape_broadcast(const struct mb_shape *a, const struct mb_shape *b, struct mb_shape *out) {
-    struct mb_shape result = {.rank = a->rank > b->rank ? a->rank : b->rank};
-    for (int32_t i = 1; i <= result.rank; i++) {
-        int64_t x = i <= a->rank ? a->dim[a->rank - i] : 1;
-        int64_t y = i <= b->rank ? b->dim[b->rank - i] : 1;
+/* Of the first rank_a and rank_b dimensions of two shapes. */
+static bool broadcast_leading(const struct mb_shape *a, int32_t rank_a, const struct mb_shape *b,
+                              int32_t rank_b, struct mb_shape *out) {
+    const int32_t rank = rank_a > rank_b ? rank_a : rank_b;
+    out->rank = rank;
+    for (int32_t i = 1; i <= rank; i++) {
+        const int64_t x = i <= rank_a ? a->dim[rank_a - i] : 1;
+        const int64_t y = i <= rank_b ? b->dim[rank_b - i] : 1;
         if (x != 1 && y != 1 && !dims_agree(x, y)) return false;
-        result.dim[result.rank - i] = x == 1 || (x == MB_DIM_UNKNOWN && y != 1) ? y : x;
+        out->dim[rank - i] = x == 1 || (x == MB_DIM_UNKNOWN && y != 1) ? y : x;
     }
-    *out = result;
     return true;
+}
+
+bool mb_shape_broadcast(const struct mb_shape *a, const struct mb_shape *b, struct mb_shape *out) {
+    return broadcast_leading(a, a->rank, b, b->rank, out);
 }
 
 static const char *operator_of(enum mb_op op) {
@@ -165,30 +171,28 @@ static bool infer_cast(const struct rule *r) {
 }
 
 static bool infer_matmul(const struct rule *r) {
-    struct mb_shape a = r->operands[0]->shape, b = r->operands[1]->shape;
-    const bool a_is_vector = a.rank == 1, b_is_vector = b.rank == 1;
+    const struct mb_shape *a = &r->operands[0]->shape, *b = &r->operands[1]->shape;
+    struct mb_shape *y = &r->type->shape;
+    const bool a_is_vector = a->rank == 1, b_is_vector = b->rank == 1;
     if (!same_dtypes(r)) return false;
     if (!is_float(r->operands[0]->dtype))
         return refuse(r, "E2001", "E2005", "matmul: needs floating-point tensors, not %s",
                       mb_dtype_name(r->operands[0]->dtype));
-    if (a.rank == 0 || b.rank == 0)
+    if (a->rank == 0 || b->rank == 0)
         return refuse(r, "E2102", "E3002", "matmul: an operand is a scalar: lhs %s, rhs %s",
-                      text_of(r, &a).s, text_of(r, &b).s);
-    int64_t k_a = a.dim[a.rank - 1], k_b = b_is_vector ? b.dim[0] : b.dim[b.rank - 2];
+                      text_of(r, a).s, text_of(r, b).s);
+    int64_t k_a = a->dim[a->rank - 1], k_b = b_is_vector ? b->dim[0] : b->dim[b->rank - 2];
     if (!dims_agree(k_a, k_b)) {
         struct mb_shape inner = {2, {k_a, k_b}};
         return refuse(r, "E2103", "E3003", "matmul: inner sizes differ: lhs %s, rhs %s %s",
-                      text_of(r, &a).s, text_of(r, &b).s, text_of(r, &inner).s);
+                      text_of(r, a).s, text_of(r, b).s, text_of(r, &inner).s);
     }
-    struct mb_shape lead_a = a, lead_b = b, *y = &r->type->shape;
-    lead_a.rank = a_is_vector ? 0 : a.rank - 2;
-    lead_b.rank = b_is_vector ? 0 : b.rank - 2;
     r->type->dtype = r->operands[0]->dtype;
-    if (!mb_shape_broadcast(&lead_a, &lead_b, y))
+    if (!broadcast_leading(a, a_is_vector ? 0 : a->rank - 2, b, b_is_vector ? 0 : b->rank - 2, y))
         return refuse(r, "E2101", "E3001", "matmul: leading axes do not broadcast: lhs %s, rhs %s",
-                      text_of(r, &a).s, text_of(r, &b).s);
-    if (!a_is_vector) y->dim[y->rank++] = a.dim[a.rank - 2];
-    if (!b_is_vector) y->dim[y->rank++] = b.dim[b.rank - 1];
+                      text_of(r, a).s, text_of(r, b).s);
+    if (!a_is_vector) y->dim[y->rank++] = a->dim[a->rank - 2];
+    if (!b_is_vector) y->dim[y->rank++] = b->dim[b->rank - 1];
     return true;
 }
 

@@ -25,8 +25,7 @@ static enum mb_status check_node(const struct mb_program *p, uint32_t i, struct 
     if (n->op == MB_OP_EYE && n->type.shape.rank < 2)
         return mb_fail(err, MB_E_PROGRAM, "%%%u = %s: needs rank 2 or more", n->id, info->name);
     struct mb_type type;
-    struct mb_shape_error why;
-    memset(&why, 0, sizeof why);
+    struct mb_shape_error why; /* filled on failure */
     if (!mb_op_infer(n->op, types, &n->attr, &n->type, NULL, &type, &why))
         return mb_fail(err, MB_E_PROGRAM, "%%%u: %s", n->id, why.text);
     char stated[128], derived[128];

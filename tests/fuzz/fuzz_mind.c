@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *text = malloc(size ? size : 1); /* exactly as long, so that a read past it is seen */
     require(text != NULL);
     memcpy(text, data, size);
-    struct mb_mind_source source = {"fuzz.mind", text, size, NULL, NULL, 0, 0};
+    struct mb_mind_source source = {.file = "fuzz.mind", .text = text, .len = size};
 
     struct outcome first = compile(mind, &source), second = compile(mind, &source);
     require(first.len == second.len && memcmp(first.text, second.text, first.len) == 0);
@@ -73,6 +73,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (source.n_bindings = 1; source.n_bindings <= 2; source.n_bindings++)
         free(compile(mind, &source).text);
     source.n_bindings = 2;
+    source.lenient = true;
+    free(compile(mind, &source).text);
+    source.lenient = false;
+    source.strict = true;
     source.entry = "main";
     free(say(mind, mb_mind_check(mind, &source, &err), NULL).text);
     free(text);

@@ -3,8 +3,10 @@
  *     // bind: batch=4          bindings, any number
  *     // entry: NAME            the function to compile; else chosen as mindbench does
  *     // mode: check            diagnostics only, symbols may stay unbound; else compile
+ *     // option: strict         or lenient
  *     // source: PATH           compile that file, relative to this one, instead of this one
- *     // error: CODE L:C [text] the diagnostics, all of them in order; `-` for L:C: no position;
+ *     // error: CODE L:C [text] the diagnostics, all of them in order; `-` for L:C: no position,
+ *                                `?`: some position, which hangs on the length of the file;
  *     // warning: CODE L:C [text]   the text must occur in the message, a note or the help
  *     // ir: LINE               the IR text, all lines in order, leading blanks aside
  *     // input: NAME / weight: NAME   the role of a parameter
@@ -25,7 +27,7 @@ struct text {
 
 struct expectation {
     const char *entry, *source;
-    bool check;
+    bool check, strict, lenient;
     struct mb_mind_binding bindings[MAX_BINDINGS];
     size_t n_bindings;
     char *diags[MAX_LINES], *ir[MAX_LINES], *roles[MAX_LINES];
@@ -74,6 +76,10 @@ static void read_expectation(char *text, struct expectation *e) {
         if (diag && e->n_diags < MAX_LINES) e->diags[e->n_diags++] = diag + 3;
         if ((value = value_of(line, "entry"))) e->entry = value;
         if ((value = value_of(line, "source"))) e->source = value;
+        if ((value = value_of(line, "option"))) {
+            e->strict |= strcmp(value, "strict") == 0;
+            e->lenient |= strcmp(value, "lenient") == 0;
+        }
         if ((value = value_of(line, "mode"))) e->check = strcmp(value, "check") == 0;
         if ((value = value_of(line, "ir")) && e->n_ir < MAX_LINES) e->ir[e->n_ir++] = value;
         if ((value_of(line, "input") || value_of(line, "weight")) && e->n_roles < MAX_LINES)
@@ -99,14 +105,15 @@ static bool says(const struct mb_diag *d, const char *text) {
 
 /* expected: "error: E2101 3:1 text" */
 static void compare_diag(const struct mb_diag *d, const char *expected) {
-    char start[160];
-    if (d->line)
-        snprintf(start, sizeof start, "%s: %s %u:%u", d->severity == MB_ERROR ? "error" : "warning",
-                 d->code, d->line, d->column);
-    else
-        snprintf(start, sizeof start, "%s: %s -", d->severity == MB_ERROR ? "error" : "warning",
-                 d->code);
-    size_t len = strlen(start);
+    char start[160], place[32] = "-";
+    size_t len = (size_t)snprintf(start, sizeof start, "%s: %s ",
+                                  d->severity == MB_ERROR ? "error" : "warning", d->code);
+    if (d->line && strncmp(expected, start, len) == 0 && expected[len] == '?')
+        snprintf(place, sizeof place, "?");
+    else if (d->line)
+        snprintf(place, sizeof place, "%u:%u", d->line, d->column);
+    snprintf(start + len, sizeof start - len, "%s", place);
+    len = strlen(start);
     bool same =
         strncmp(expected, start, len) == 0 && (expected[len] == '\0' || expected[len] == ' ');
     if (!same || (expected[len] && !says(d, expected + len + 1))) {
@@ -180,8 +187,14 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < text.len; i++) /* a test may hold NUL bytes */
         if (comments[i] == '\0') comments[i] = '?';
     read_expectation(comments, &e);
-    struct mb_mind_source source = {"test.mind", text.data,    text.len, e.entry,
-                                    e.bindings,  e.n_bindings, 0};
+    struct mb_mind_source source = {.file = "test.mind",
+                                    .text = text.data,
+                                    .len = text.len,
+                                    .entry = e.entry,
+                                    .bindings = e.bindings,
+                                    .n_bindings = e.n_bindings,
+                                    .strict = e.strict,
+                                    .lenient = e.lenient};
     if (e.source) {
         const char *slash = strrchr(argv[1], '/');
         snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash + 1 - argv[1]) : 0, argv[1],
