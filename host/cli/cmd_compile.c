@@ -1,5 +1,6 @@
 /* mindbench compile: what each stage of the compiler made of a file. */
 #include "cli.h"
+#include "compile_time.h"
 #include "executors.h"
 #include "machine.h"
 #include "targets.h"
@@ -11,13 +12,23 @@
 
 static const char help[] =
     "Usage: mindbench compile [OPTIONS] FILE.mind | WORKLOAD\n\n"
-    "Compiles and prints one stage.\n\n"
+    "Compiles and prints one stage, or how long the stages take.\n\n"
     "      --emit STAGE      tokens, ast, ir, plan or none (ir)\n"
     "      --emit-ir         --emit ir, as in mindc\n"
     "      --entry NAME      function to compile (--func is the same)\n"
     "      --bind NAME=N     extent of a symbolic dimension, or value of a const\n"
     "      --seed N          of random constants that name none, as in run (42)\n"
+    "      --strict, --lenient   as mindbench check has them\n"
     "      --threads N       that the plan is for (as `run`: one for each core)\n"
+    "      --time            a table of times instead of a stage: of the first compile in this\n"
+    "                        process and the median of at least 1000 more with the same compiler\n"
+    "                        (as many as take 20 s where that is less). open: the compiler's own\n"
+    "                        tables, once in a process. lex+parse, check, lower (dead values\n"
+    "                        removed, the IR verified): from the source in memory to verified IR.\n"
+    "                        plan: the CPU's plan (fusion, kernels by their estimated times,\n"
+    "                        memory), without the measuring of kernels that `run` adds and the\n"
+    "                        reserving of memory. `source to` rows are timed as one, the first\n"
+    "                        apart, which is a sum with open. Reading the file is in none\n"
     "  -q, --quiet           no warnings\n"
     "  -h, --help\n\n"
     "Exit status: 0 accepted, 4 the file cannot be read or the output not written, 5 rejected.\n";
@@ -29,18 +40,27 @@ struct compile_options {
     const char *entry;
     struct mb_bindings bindings;
     int64_t threads, seed; /* threads: 0: as many as `run` takes */
-    bool quiet;
+    bool quiet, strict, lenient, time;
 };
+
+/* As many as `run` takes, unless they were given. */
+static enum mb_status threads_of(const struct compile_options *o, int *n_threads,
+                                 struct mb_err *err) {
+    struct mb_machine machine;
+    *n_threads = (int)o->threads;
+    if (*n_threads > 0) return MB_OK;
+    enum mb_status st = mb_machine_read(NULL, &machine, err);
+    if (st == MB_OK) *n_threads = mb_machine_default_threads(&machine);
+    return st;
+}
 
 /* The CPU's plan of the program; needs no weights. */
 static int print_plan(const struct mb_target *t, const struct compile_options *o) {
     enum { TEXT_BYTES = 64 << 10 };
     const struct mb_executor_entry *entry = mb_executor_find("mind", "cpu");
     const struct mb_backend *backend = NULL;
-    struct mb_open_config config = {
-        .executor = entry->name, .device = entry->device, .n_threads = (int)o->threads};
+    struct mb_open_config config = {.executor = entry->name, .device = entry->device};
     struct mb_ctx *ctx = NULL;
-    struct mb_machine machine;
     struct mb_err err;
     enum mb_status st = MB_OK;
     char *text = malloc(TEXT_BYTES);
@@ -49,10 +69,7 @@ static int print_plan(const struct mb_target *t, const struct compile_options *o
         st = MB_E_INVALID;
         goto out;
     }
-    if (config.n_threads == 0) {
-        MB_TRY(mb_machine_read(NULL, &machine, &err));
-        config.n_threads = mb_machine_default_threads(&machine);
-    }
+    MB_TRY(threads_of(o, &config.n_threads, &err));
     MB_TRY(mb_executor_backend(entry, &backend, &err));
     MB_TRY(backend->open(&config, &ctx, &err));
     MB_TRY(backend->plan(ctx, t->program, &err));
@@ -85,11 +102,31 @@ static int print_source_stage(const char *path, const struct compile_options *o)
     return (int)mb_cli_exit_of(st);
 }
 
+static int time_phases(const char *argument, const struct mb_target_options *options,
+                       const struct compile_options *o) {
+    struct mb_target target;
+    struct mb_err err;
+    int n_threads;
+    if (threads_of(o, &n_threads, &err) != MB_OK)
+        return mb_cli_error(MB_EXIT_USAGE, "compile: %s", err.text);
+    int status = mb_target_read(argument, options, &target);
+    if (status != MB_EXIT_OK) return status;
+    status = mb_compile_time(&target, n_threads, o->quiet);
+    mb_target_close(&target);
+    return status;
+}
+
 static int compile(const char *argument, const struct compile_options *o) {
     struct mb_target target;
-    if (o->stage == EMIT_TOKENS || o->stage == EMIT_AST) return print_source_stage(argument, o);
-    const struct mb_target_options options = {
-        .entry = o->entry, .bindings = &o->bindings, .seed = (uint64_t)o->seed, .quiet = o->quiet};
+    if (!o->time && (o->stage == EMIT_TOKENS || o->stage == EMIT_AST))
+        return print_source_stage(argument, o);
+    const struct mb_target_options options = {.entry = o->entry,
+                                              .bindings = &o->bindings,
+                                              .seed = (uint64_t)o->seed,
+                                              .strict = o->strict,
+                                              .lenient = o->lenient,
+                                              .quiet = o->quiet};
+    if (o->time) return time_phases(argument, &options, o);
     int status = mb_target_open(argument, &options, &target);
     if (status != MB_EXIT_OK) return status;
     if (o->stage == EMIT_IR) mb_program_print(target.program, stdout);
@@ -109,7 +146,17 @@ static bool take_stage(const char *value, enum stage *stage) {
     return false;
 }
 
-enum { OPT_EMIT = 256, OPT_EMIT_IR, OPT_ENTRY, OPT_BIND, OPT_SEED, OPT_THREADS };
+enum {
+    OPT_EMIT = 256,
+    OPT_EMIT_IR,
+    OPT_ENTRY,
+    OPT_BIND,
+    OPT_SEED,
+    OPT_THREADS,
+    OPT_STRICT,
+    OPT_LENIENT,
+    OPT_TIME
+};
 
 int mb_cmd_compile(int argc, char **argv) {
     static const struct option long_options[] = {
@@ -120,6 +167,9 @@ int mb_cmd_compile(int argc, char **argv) {
         {"bind", required_argument, NULL, OPT_BIND},
         {"seed", required_argument, NULL, OPT_SEED},
         {"threads", required_argument, NULL, OPT_THREADS},
+        {"strict", no_argument, NULL, OPT_STRICT},
+        {"lenient", no_argument, NULL, OPT_LENIENT},
+        {"time", no_argument, NULL, OPT_TIME},
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -133,6 +183,9 @@ int mb_cmd_compile(int argc, char **argv) {
         case 'q': o.quiet = true; break;
         case OPT_EMIT_IR: o.stage = EMIT_IR; break;
         case OPT_ENTRY: o.entry = optarg; break;
+        case OPT_STRICT: o.strict = true; break;
+        case OPT_LENIENT: o.lenient = true; break;
+        case OPT_TIME: o.time = true; break;
         case OPT_EMIT:
             if (!take_stage(optarg, &o.stage)) return MB_EXIT_USAGE;
             break;

@@ -78,15 +78,16 @@ static char *name_of(const char *argument, bool file, int64_t batch) {
     return name;
 }
 
-int mb_target_open(const char *argument, const struct mb_target_options *options,
+int mb_target_read(const char *argument, const struct mb_target_options *options,
                    struct mb_target *out) {
     struct mb_target t = {0};
-    struct mb_err err;
     int status = MB_EXIT_OK;
     const bool file = is_file(argument);
     t.source.file = argument;
     t.source.entry = options->entry;
     t.source.seed = options->seed;
+    t.source.strict = options->strict;
+    t.source.lenient = options->lenient;
     if (file) {
         t.file = argument;
         status = mb_read_source(argument, &t.text, &t.source.len);
@@ -101,31 +102,32 @@ int mb_target_open(const char *argument, const struct mb_target_options *options
     t.bindings = *options->bindings;
     if (options->batch > 0 && t.bindings.n < MB_MAX_BINDINGS)
         t.bindings.items[t.bindings.n++] = (struct mb_mind_binding){"batch", options->batch};
-    t.source.bindings = t.bindings.items;
     t.source.n_bindings = t.bindings.n;
     t.name = name_of(argument, file, options->batch);
     if (!t.name) {
         status = mb_cli_error(MB_EXIT_USAGE, "no memory for %s", argument);
-        goto fail;
-    }
-    enum mb_status st = mb_mind_open(&t.mind, &err);
-    if (st == MB_OK) {
-        st = mb_mind_compile(t.mind, &t.source, &t.program, &err);
-        mb_print_diags(t.mind, MB_DIAG_HUMAN, mb_cli_color(stderr), options->quiet);
-    }
-    if (st == MB_E_PROGRAM) {
-        status = MB_EXIT_REJECTED;
-        goto fail;
-    }
-    if (st != MB_OK) {
-        status = mb_cli_error(MB_EXIT_USAGE, "%s: %s", argument, err.text);
-        goto fail;
+        mb_target_close(&t);
+        return status;
     }
     *out = t;
-    out->source.bindings = out->bindings.items; /* the array moved with the struct */
+    out->source.bindings = out->bindings.items;
     return MB_EXIT_OK;
-fail:
-    mb_target_close(&t);
+}
+
+int mb_target_open(const char *argument, const struct mb_target_options *options,
+                   struct mb_target *out) {
+    struct mb_err err;
+    int status = mb_target_read(argument, options, out);
+    if (status != MB_EXIT_OK) return status;
+    enum mb_status st = mb_mind_open(&out->mind, &err);
+    if (st == MB_OK) {
+        st = mb_mind_compile(out->mind, &out->source, &out->program, &err);
+        mb_print_diags(out->mind, MB_DIAG_HUMAN, mb_cli_color(stderr), options->quiet);
+    }
+    if (st == MB_OK) return MB_EXIT_OK;
+    status = st == MB_E_PROGRAM ? MB_EXIT_REJECTED
+                                : mb_cli_error(MB_EXIT_USAGE, "%s: %s", argument, err.text);
+    mb_target_close(out);
     return status;
 }
 

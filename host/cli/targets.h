@@ -32,16 +32,22 @@ struct mb_target {
 struct mb_target_options {
     const char *entry; /* or NULL; see mb_mind_source */
     const struct mb_bindings *bindings;
-    int64_t batch; /* > 0: bound to `batch` */
-    uint64_t seed; /* of random constants that name none */
-    bool quiet;    /* no warnings on stderr */
+    int64_t batch;        /* > 0: bound to `batch` */
+    uint64_t seed;        /* of random constants that name none */
+    bool strict, lenient; /* see mb_mind_source */
+    bool quiet;           /* no warnings on stderr */
 };
 
 /* Reads a workload or a file and compiles it; diagnostics go to stderr. Returns an exit status
- * (cli.h); the target is filled only on success. */
+ * (cli.h); the target is there to be closed only on success. */
 int mb_target_open(const char *argument, const struct mb_target_options *options,
                    struct mb_target *out);
 void mb_target_close(struct mb_target *target);
+
+/* The first half of that: the source is read, `mind` and `program` stay NULL. The target must not
+ * be moved: its source points into it. */
+int mb_target_read(const char *argument, const struct mb_target_options *options,
+                   struct mb_target *out);
 
 /* Reads a .mind file; an error goes to stderr. */
 int mb_read_source(const char *path, char **text, size_t *len);

@@ -48,10 +48,9 @@ static void block_processes(struct mb_io_object *row, struct mb_executor_result 
     size_t n = e->process_of_block ? e->n_blocks : 0;
     mb_io_indices(row, "block_processes", &e->process_of_block, &n);
     if (!row->io->reading || row->io->failed) return;
-    bool good = n == e->n_blocks || (n == 0 && e->n_processes == 0);
+    bool good = n == e->n_blocks;
     for (size_t i = 0; i < n && good; i++) good = e->process_of_block[i] < e->n_processes;
     if (!good) mb_io_wrong(row, "block_processes", "does not name a process of each block");
-    if (n == 0) e->process_of_block = NULL; /* not known */
 }
 
 static void block_states(struct mb_io_object *row, struct mb_executor_result *e) {
@@ -70,9 +69,8 @@ static void block_states(struct mb_io_object *row, struct mb_executor_result *e)
         mb_io_count(&o, "context_switches", &s->context_switches);
         mb_io_end(&o);
     }
-    if (row->io->reading && n != e->n_blocks && (n != 0 || e->n_processes != 0))
+    if (row->io->reading && n != e->n_blocks)
         mb_io_wrong(row, "block_states", "has not one state for each block");
-    if (row->io->reading && n == 0) e->block_states = NULL; /* not known */
 }
 
 static void control(struct mb_io_object *row, struct mb_executor_result *e) {

@@ -2,16 +2,17 @@
 
 import drawing
 import plots_roofline
-import roofline_section
+import result_file
 import units
 from parts import SMALL, count, figure, table
 from result_file import number, text
 
+MARKERS = "osD^vPX*"
 MOST_ROWS = 1000  # of the table
 
 
 def kernel_colours(names):
-    return {name: (drawing.SERIES[i % 8], roofline_section.MARKERS[i // 8 % 8]) for i, name in enumerate(names)}
+    return {name: (drawing.SERIES[i % 8], MARKERS[i // 8 % 8]) for i, name in enumerate(names)}
 
 
 def section(kernels, names, ident):
@@ -41,16 +42,20 @@ def section(kernels, names, ident):
 
 
 def roofline_figure(kernels, rows, colours, names):
-    ceilings = roofline_section.ceilings_of(kernels.node)
-    if not rows or not ceilings:
+    peak = number(kernels.node, "ceilings", "fma_gflops")
+    read = [(number(r, "bytes"), number(r, "gbps"))
+            for r in result_file.sequence(kernels.node, "ceilings", "read")]
+    reads = plots_roofline.read_ceilings([r for r in read if r[0] and r[1]])
+    if not rows or not peak or not reads:
         return None
     points = [(f"{text(r, 'kernel')}, {text(r, 'shape')}", *colours[text(r, "kernel") or "?"],
                number(r, "flops") / number(r, "bytes"), number(r, "gflops")) for r in rows]
     best = max(rows, key=lambda r: number(r, "share"))
-    alt = (f"Roofline of {kernels.label}: {roofline_section.ceilings_text(ceilings)}; "
-           f"{count(len(rows), 'point')}, the nearest to its ceiling {text(best, 'kernel')} on "
+    alt = (f"Roofline of {kernels.label}: {units.significant(peak)} GFLOP/s, " +
+           ", ".join(f"{name} {units.significant(gbps)} GB/s" for name, gbps in reads) +
+           f"; {count(len(rows), 'point')}, the nearest to its ceiling {text(best, 'kernel')} on "
            f"{text(best, 'shape')} with {units.percent(number(best, 'share'))}.")
-    return figure(names, plots_roofline.roofline(ceilings, points, SMALL), "Roofline",
+    return figure(names, plots_roofline.roofline((peak, reads), points, SMALL), "Roofline",
                   "Each kernel on each shape, under what the device did at best. The full line is memory, "
                   "the dashed one the fastest cache.", alt)
 

@@ -9,7 +9,6 @@ import markupsafe
 import kernels_section
 import plots
 import result_file
-import roofline_section
 import units
 from parts import NARROW, WIDE, Names, count, figure, svg, table
 from program_section import benchmark_section, describe
@@ -114,7 +113,7 @@ def card(benchmark):
         times.append(f"{name} {units.time(p50)}" if p50 is not None else name)
     detectable = result_file.number(c.node, "detectable")
     said = " against ".join(times)
-    if detectable:
+    if detectable is not None:
         said += f"; a change of {100 * detectable:.1f} % could be told"
     return {"name": benchmark.name, "ratio": units.ratio(c.speedup), "verdict": c.verdict,
             "interval": units.interval(c.low, c.high), "text": said}
@@ -231,7 +230,7 @@ def result_section(result, names, ident):
     section = {
         "id": ident, "title": result.label, "answer": answer(result), "alerts": alerts(result),
         "cards": [card(b) for b in detailed] if not rest else [], "notes": notes(result),
-        "roofline": roofline_section.roofline_figure(result, names), "more": None, "lead": lead(result), "against_all": against_all(result),
+        "roofline": [], "more": None, "lead": lead(result), "against_all": against_all(result),
         "ratios": ratios_figure(ratio_groups(result), names, "How many times as fast",
                                 least_effect(result)),
         "benchmarks": [benchmark_section(b, names, f"{ident}-{i}") for i, b in enumerate(detailed)],

@@ -184,13 +184,17 @@ def series(executors, width):
     return fig
 
 
-# ---- phases of start-up ----
+# ---- start-up ----
 
-# Place of the colour among drawing.SERIES, name in the key. Tuning is no part of the sum.
-PHASES = {"parse": (6, "parse, check, lower"), "check": (6, "parse, check, lower"),
-          "lower": (6, "parse, check, lower"), "open": (3, "open"), "plan": (2, "plan"),
-          "pack": (1, "pack"), "upload": (5, "upload"), "capture": (4, "capture"),
-          "first_inference": (0, "first run")}
+# Phase: colour, what it is. Those of one side are drawn in this order; tuning is no part of the sum.
+PHASES = {
+    "parse": (6, "lexer and parser"), "check": (6, "names, types and shapes"),
+    "lower": (6, "to the intermediate form"), "open": (7, "library and device start"),
+    "plan": (3, "fusion, choice of algorithms, memory plan"),
+    "pack": (1, "weights packed, folded or uploaded; scripting and freezing for PyTorch"),
+    "upload": (5, "weights uploaded"), "capture": (2, "recorded as a graph"),
+    "first_inference": (0, "first run, its result readable"),
+}
 
 
 def phases_of(executor):
@@ -199,3 +203,26 @@ def phases_of(executor):
     more = [p for p, us in executor.phases_us.items()
             if p not in PHASES and p != "tune" and us is not None]
     return [(p, executor.phases_us[p]) for p in known + more]
+
+
+def start_up(executors, width):
+    """From source text to the first output: each phase as a bar that begins where the one before
+    ended. Bars too short to see are drawn a pixel wide."""
+    left, right, top, bottom, row = 104, 64, 4, 30, 34
+    fig = drawing.figure(width, top + bottom + row * len(executors))
+    ax = drawing.axes(fig, left, top, right, bottom)
+    sums = [sum(us for _, us in phases_of(e)) for e in executors]
+    high = max(max(sums), 1e-3) * 1.02
+    drawing.time_axis(ax.xaxis, 0, high, False, 4)
+    ax.set_xlim(0, high)
+    _row_labels(ax, [e.name for e in executors], 14)
+    for y, (e, total) in enumerate(zip(executors, sums)):
+        start = 0.0
+        for phase, us in phases_of(e):
+            colour = drawing.SERIES[PHASES.get(phase, (7, ""))[0]]
+            ax.barh(y, max(us, high / (width - left - right)), left=start, height=0.56, color=colour,
+                    lw=0, gid=f"note:{e.name}, {phase}: {units.time(us)}")
+            start += us
+        ax.text(1 + 8 / (width - left - right), y, units.time(total), va="center", ha="left",
+                transform=ax.get_yaxis_transform())
+    return fig

@@ -69,23 +69,3 @@ def shares(shares, colours, width):
         ax.plot([median], [y], marker="o", ms=8, color=CARD, mec=INK, mew=1.6,
                 gid=f"note:{kernel}: median {units.percent(median)}")
     return fig
-
-
-def operations(steps, total, width):
-    """steps: [(kernel, what it computes, microseconds, ...)] in the order they run."""
-    row, top, bottom, right = 38, 4, 30, 92
-    fig = drawing.figure(width, top + bottom + row * len(steps))
-    ax = drawing.axes(fig, 6, top, right, bottom)
-    high = max(us for _, _, us, *_ in steps) * 1.02
-    drawing.time_axis(ax.xaxis, 0, high, False, 4)
-    ax.set(xlim=(0, high), ylim=(len(steps) - 0.5, -0.5))
-    ax.set_yticks([])
-    side = ax.get_yaxis_transform()
-    for y, (kernel, what, us, *_) in enumerate(steps):
-        ax.barh(y + 0.2, us, height=0.36, color=drawing.BLUE, lw=0,
-                gid=f"note:{kernel}, {what}: {units.time(us)}")
-        ax.text(0, y - 0.13, units.shorten(f"{kernel}  {what}", 64), transform=side, va="bottom", ha="left",
-                size=9.5)
-        ax.text(1 + 8 / (width - 6 - right), y + 0.2, f"{units.time(us)}, {units.percent(us / total)}",
-                transform=side, va="center", ha="left", size=10)
-    return fig

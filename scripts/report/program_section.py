@@ -4,8 +4,6 @@ import drawing
 import plots
 import plots_noise
 import result_file
-import roofline_section
-import total_section
 import units
 from parts import SMALL, figure, table
 from units import NOT_MEASURED
@@ -80,6 +78,27 @@ def series_figure(benchmark, names):
                                "Median, last quarter", "Slowest"], rows))
 
 
+def start_up_figure(benchmark, names):
+    executors = [e for e in benchmark.executors if plots.phases_of(e)]
+    if not executors:
+        return None
+    phases = list(dict.fromkeys(p for e in executors for p, _ in plots.phases_of(e)))
+    key = [(f"s{plots.PHASES.get(p, (7, ''))[0]}", p.replace("_", " ")) for p in phases
+           if p not in ("check", "lower")]
+    key = [(colour, "parse, check, lower" if name == "parse" else name) for colour, name in key]
+    rows = [[p.replace("_", " ")] + [units.time(e.phases_us.get(p)) for e in executors] for p in phases]
+    sums = [units.time(sum(us for _, us in plots.phases_of(e))) for e in executors]
+    rows.append(["sum"] + sums)
+    if any(e.phases_us.get("tune") for e in executors):
+        rows.append(["tuning, no part of the sum"] +
+                    [units.time(e.phases_us.get("tune")) for e in executors])
+    alt = f"{benchmark.name}: start-up to the first output. " + "; ".join(
+        f"{e.name} {s}" for e, s in zip(executors, sums)) + "."
+    return figure(names, plots.start_up(executors, SMALL), "From source text to the first output",
+                  "Each phase once, in a fresh process.", alt, key=key,
+                  table=table(["Phase"] + [e.name for e in executors], rows))
+
+
 def program_text(benchmark):
     node = benchmark.node
     flops, size, floor = (result_file.number(node, k) for k in ("flops", "bytes", "floor_us"))
@@ -95,13 +114,11 @@ def program_text(benchmark):
 
 def benchmark_section(benchmark, names, ident):
     figures = {what: make(benchmark, names) for what, make in DRAWN}
-    operations = roofline_section.operation_figures(benchmark, names)
     absent = [f"{e.name}: {e.reason or 'no reason given'}" for e in benchmark.executors if not e.measured]
     absent += [what for what, made in figures.items() if not made]
-    absent += [] if operations else ["time of each operation, which --profile-ops measures"]
     plans = [(e.name, e.say("plan")) for e in benchmark.executors if e.say("plan")]
     return {"id": ident, "name": benchmark.name, "text": program_text(benchmark),
-            "table": executors_table(benchmark), "figures": [f for f in figures.values() if f] + operations, "notes": [],
+            "table": executors_table(benchmark), "figures": list(filter(None, figures.values())), "notes": [],
             "tables": [], "plans": plans, "absent": absent}
 
 
@@ -175,7 +192,5 @@ def machine_figure(benchmark, names):
 
 
 DRAWN = (("samples", distribution_figure), ("samples over time", series_figure),
-         ("phases of start-up", total_section.start_figure),
-         ("total time, which --cold-starts measures", total_section.total_figure),
-         ("break-even", total_section.break_even_figure), ("each executor against itself", control_figure),
+         ("phases of start-up", start_up_figure), ("each executor against itself", control_figure),
          ("warm-up", warm_up_figure), ("clocks and other states of the machine", machine_figure))
