@@ -205,13 +205,13 @@ out:
 
 /* False where the kernel does not support the shape: there is no row then. */
 static bool time_kernel(const struct mb_kernel_bench_config *config,
-                        const struct mb_kernel_bench *bench, const struct subject *subject,
-                        const struct mb_kernel_shape *shape, const struct mb_kernel_row *kernel,
-                        double *samples, struct mb_kernel_time *row) {
+                        const struct mb_backend *backend, const struct mb_kernel_bench *bench,
+                        const struct subject *subject, const struct mb_kernel_shape *shape,
+                        const struct mb_kernel_row *kernel, double *samples,
+                        struct mb_kernel_time *row) {
     struct mb_err err = {.text = ""};
     struct mb_open_config open = config->open;
-    struct session s = {
-        .backend = config->backend, .subject = subject, .samples = samples, .row = row};
+    struct session s = {.backend = backend, .subject = subject, .samples = samples, .row = row};
     *row = (struct mb_kernel_time){.kernel = kernel->name,
                                    .shape = *shape,
                                    .host_ns = NAN,
@@ -232,9 +232,9 @@ static bool time_kernel(const struct mb_kernel_bench_config *config,
     row->time_ns = isnan(row->device_ns) ? row->host_ns : row->device_ns;
     row->share = row->limit.ns / row->time_ns;
     if (s.ctx) {
-        config->backend->buf_free(s.ctx, s.in);
-        config->backend->buf_free(s.ctx, s.out);
-        config->backend->close(s.ctx);
+        backend->buf_free(s.ctx, s.in);
+        backend->buf_free(s.ctx, s.out);
+        backend->close(s.ctx);
     }
     return is_supported;
 }
@@ -242,15 +242,15 @@ static bool time_kernel(const struct mb_kernel_bench_config *config,
 /* ---- all of them ---- */
 
 /* The i-th row that is wanted and can run here; false at the end. */
-static bool next_kernel(const struct mb_kernel_bench_config *config, size_t *i,
-                        struct mb_kernel_row *row) {
+static bool next_kernel(const struct mb_kernel_bench_config *config,
+                        const struct mb_backend *backend, size_t *i, struct mb_kernel_row *row) {
     struct mb_open_config open = config->open;
     struct mb_err why;
-    while (config->backend->kernel_row((*i)++, row)) {
+    while (backend->kernel_row((*i)++, row)) {
         if (open.kernel && strcmp(open.kernel, row->name) != 0) continue;
         struct mb_open_config named = open;
         named.kernel = row->name;
-        if (config->backend->probe(&named, &why) == MB_OK) return true;
+        if (backend->probe(&named, &why) == MB_OK) return true;
     }
     return false;
 }
@@ -262,6 +262,13 @@ static void measure_ceilings(const struct mb_backend *backend, struct mb_ctx *ct
         backend->ceilings && backend->ceilings(ctx, &bench->ceilings, &why) == MB_OK;
     if (!bench->has_ceilings)
         snprintf(bench->ceilings_reason, sizeof bench->ceilings_reason, "%s", why.text);
+}
+
+static void find_peer(const struct mb_kernel_bench_config *config, struct mb_kernel_bench *bench) {
+    struct mb_err why = {.text = ""};
+    if (config->peer && config->peer->probe(&config->open, &why) != MB_OK)
+        snprintf(bench->peer_reason, sizeof bench->peer_reason, "%s: %s", config->peer->name,
+                 why.text);
 }
 
 enum mb_status mb_kernel_bench_open(const struct mb_kernel_bench_config *config,
@@ -285,15 +292,38 @@ enum mb_status mb_kernel_bench_open(const struct mb_kernel_bench_config *config,
         goto out;
     }
     while (config->backend->kernel_row(n_rows, &row)) n_rows++;
-    for (size_t i = 0; next_kernel(config, &i, &row);) bench.n_kernels++;
+    for (size_t i = 0; next_kernel(config, config->backend, &i, &row);) bench.n_kernels++;
     bench.n_not_here = open.kernel ? 0 : n_rows - bench.n_kernels;
     open.kernel = NULL;
     MB_TRY(config->backend->open(&open, &ctx, err));
     MB_TRY(config->backend->info(ctx, &bench.info, err));
     measure_ceilings(config->backend, ctx, &bench);
+    find_peer(config, &bench);
     *out = bench;
 out:
     config->backend->close(ctx);
+    return st;
+}
+
+/* The backend's kernels on one shape, whose subject is made for the first of them. */
+static enum mb_status run_shape(const struct mb_kernel_bench_config *config,
+                                const struct mb_backend *backend, struct mb_kernel_bench *bench,
+                                const struct mb_kernel_shape *shape, struct subject *subject,
+                                double *samples, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_kernel_row kernel;
+    for (size_t i = 0; next_kernel(config, backend, &i, &kernel);) {
+        struct mb_kernel_time *row = &bench->rows[bench->n_rows];
+        if (kernel.op != shape->op) continue;
+        if (!subject->program) MB_TRY(open_subject(shape, config->seed, subject, err));
+        if (!time_kernel(config, backend, bench, subject, shape, &kernel, samples, row)) {
+            bench->n_unsupported++;
+            continue;
+        }
+        bench->n_rows++;
+        if (config->on_row) config->on_row(config->on_row_arg, row);
+    }
+out:
     return st;
 }
 
@@ -301,27 +331,19 @@ enum mb_status mb_kernel_bench_run(const struct mb_kernel_bench_config *config,
                                    struct mb_kernel_bench *bench, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_kernel_shape shape;
-    struct mb_kernel_row kernel;
+    const struct mb_backend *const backends[] = {config->backend, config->peer};
+    const size_t n_backends = config->peer && !bench->peer_reason[0] ? 2 : 1;
     double *samples = malloc(MOST_RUNS * sizeof *samples);
-    bench->rows = calloc(bench->n_shapes * bench->n_kernels, sizeof *bench->rows);
+    bench->rows = calloc(bench->n_shapes * (bench->n_kernels + 1), sizeof *bench->rows);
     if (!samples || !bench->rows) {
         st = mb_fail(err, MB_E_NOMEM, "no memory for %zu shapes", bench->n_shapes);
         goto out;
     }
-    for (const char *at = NULL; mb_kernel_shape_next(&at, &shape);) {
+    for (const char *at = NULL; st == MB_OK && mb_kernel_shape_next(&at, &shape);) {
         struct subject subject = {0};
         if (!mb_kernel_shape_matches(&shape, config->shapes)) continue;
-        for (size_t i = 0; next_kernel(config, &i, &kernel);) {
-            struct mb_kernel_time *row = &bench->rows[bench->n_rows];
-            if (kernel.op != shape.op) continue;
-            if (!subject.program) MB_TRY(open_subject(&shape, config->seed, &subject, err));
-            if (!time_kernel(config, bench, &subject, &shape, &kernel, samples, row)) {
-                bench->n_unsupported++;
-                continue;
-            }
-            bench->n_rows++;
-            if (config->on_row) config->on_row(config->on_row_arg, row);
-        }
+        for (size_t b = 0; b < n_backends && st == MB_OK; b++)
+            st = run_shape(config, backends[b], bench, &shape, &subject, samples, err);
         if (subject.program) close_subject(&subject);
     }
 out:

@@ -45,6 +45,7 @@ struct mb_kernel_time {
 
 struct mb_kernel_bench_config {
     const struct mb_backend *backend; /* which has kernel_row */
+    const struct mb_backend *peer;    /* a library whose kernels are measured beside; NULL: none */
     struct mb_open_config open;       /* kernel NULL: each one that can run here */
     const char *shapes;               /* mb_kernel_shape_matches */
     uint64_t seed;
@@ -62,6 +63,7 @@ struct mb_kernel_bench {
     size_t n_shapes, n_kernels; /* that were tried */
     size_t n_unsupported;       /* pairs of a kernel and a shape of its operation that it does not
                                    support */
+    char peer_reason[640];      /* why the peer is not measured; "": it is, or there is none */
     size_t n_not_here;          /* kernels that this machine or the cap on instruction sets has no
                                    use for */
 };
@@ -71,8 +73,8 @@ struct mb_kernel_bench {
 enum mb_status mb_kernel_bench_open(const struct mb_kernel_bench_config *config,
                                     struct mb_kernel_bench *out, struct mb_err *err);
 
-/* Every kernel on every shape. What a kernel does wrong is in its row; a failure here is one of
- * memory. */
+/* Every kernel on every shape, the peer's behind ours. What a kernel does wrong is in its row; a
+ * failure here is one of memory. */
 enum mb_status mb_kernel_bench_run(const struct mb_kernel_bench_config *config,
                                    struct mb_kernel_bench *bench, struct mb_err *err);
 void mb_kernel_bench_close(struct mb_kernel_bench *bench); /* all zero is fine */

@@ -1,5 +1,6 @@
 /* mindbench bench-kernels: each kernel of a device on a table of shapes, against what the device
  * can do at best. */
+#include "blas_peer.h"
 #include "cli.h"
 #include "device_option.h"
 #include "executors.h"
@@ -20,7 +21,10 @@ static const char help[] =
     "that\n"
     "the device has on each shape that it supports, checks its output against an FP64 reference, "
     "and\n"
-    "says how near to the best it comes.\n\n"
+    "says how near to the best it comes. On a CPU, OpenBLAS's cblas_sgemm has rows of its own "
+    "where "
+    "it is\n"
+    "installed.\n\n"
     "  -d, --device DEVICE    auto, cpu or cuda[:N] (auto: CUDA where it is to be had)\n"
     "      --kernel NAME      this one alone; on a CPU, mindbench list kernels names them\n"
     "      --shapes PART      those of results/shapes/shapes.csv with PART in their text, such as\n"
@@ -182,6 +186,7 @@ static int run(const struct options *o) {
         return MB_EXIT_USAGE;
     if (reason) fprintf(stderr, "Warn: %s\n", reason);
     config.open.kernel = o->kernel;
+    if (!o->kernel && strcmp(config.open.device, "cpu") == 0) config.peer = mb_blas_peer();
     enum mb_status st = mb_executor_backend(
         mb_executor_find(config.open.executor, config.open.device), &config.backend, &err);
     if (st == MB_OK) st = mb_kernel_bench_open(&config, &bench, &err);

@@ -81,7 +81,7 @@ struct mb_place_of {       /* one for each node; only a root's places count */
     uint32_t n_uses, user; /* live users and outputs; the last one */
     uint32_t absorbed_by;  /* the last node of the fused chain it is inside of */
     uint32_t head;         /* of a chain's last node: the matmul or conv2d */
-    uint32_t chain;                /* the last node of the chain of element operations it is in */
+    uint32_t chain;        /* the last node of the chain of element operations it is in */
 
     enum mb_place place;
     uint32_t index;
@@ -94,15 +94,15 @@ struct mb_step {
     struct mb_kernel_choice choice;
     enum mb_step_kind kind; /* of a kernel's step */
     union mb_step_desc desc;
-    uint32_t node; /* whose value it computes; of a copy: the node copied */
-    uint32_t head; /* the matmul or conv2d of a kernel step */
-    uint32_t x, w; /* operands, MB_NO_NODE: none */
-    uint32_t bias; /* node or MB_NO_NODE; the third operand of an operation */
-    const uint32_t *chain; /* n_chain > 0 nodes, ascending, the last is `node`: element operations of
-                              one shape whose operands are each other's, or of a form that
+    uint32_t node;         /* whose value it computes; of a copy: the node copied */
+    uint32_t head;         /* the matmul or conv2d of a kernel step */
+    uint32_t x, w;         /* operands, MB_NO_NODE: none */
+    uint32_t bias;         /* node or MB_NO_NODE; the third operand of an operation */
+    const uint32_t *chain; /* n_chain > 0 nodes, ascending, the last is `node`: element operations
+                              of one shape whose operands are each other's, or of a form that
                               mb_operand_form knows. x, w and bias are none */
     uint32_t n_chain;
-    bool is_copy;  /* to output `output` */
+    bool is_copy; /* to output `output` */
     uint32_t output;
     bool packs_in_run;     /* w or bias is known only then */
     size_t packed_offset;  /* in work where packs_in_run, else in persist */

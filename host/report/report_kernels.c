@@ -101,6 +101,7 @@ bool mb_report_kernels_foot(const struct mb_kernel_bench *bench, FILE *out) {
             "the kernel does not\nsupport, %zu kernels that cannot run here\n",
             bench->n_rows, bench->n_kernels, bench->n_shapes, n_wrong, n_failed,
             bench->n_unsupported, bench->n_not_here);
+    if (bench->peer_reason[0]) fprintf(out, "not measured: %s\n", bench->peer_reason);
     return !ferror(out);
 }
 
@@ -211,7 +212,7 @@ enum mb_status mb_report_kernels_json(const struct mb_kernel_bench *bench,
         }
     json_t *o = json_pack(
         "{s:s, s:i, s:{s:s, s:s, s:b, s:s, s:s}, s:{s:o, s:o}, s:s, s:s, s:s, s:i, s:I, s:o, s:o, "
-        "s:o, s:I, s:I}",
+        "s:o, s:I, s:I, s:o}",
         "format", MB_KERNELS_FORMAT, "format_version", 1, "mindbench", "version", build->version,
         "git_sha", build->git_sha, "git_is_dirty", (int)build->git_is_dirty, "compiler",
         build->compiler, "flags", build->flags, "machine", "cpu", text(machine.cpu), "gpu",
@@ -219,7 +220,7 @@ enum mb_status mb_report_kernels_json(const struct mb_kernel_bench *bench,
         bench->info.library, "threads", open->n_threads, "seed", (json_int_t)config->seed,
         "ceilings", json_of_ceilings(bench), "ceilings_reason", text(bench->ceilings_reason),
         "rows", rows, "unsupported", (json_int_t)bench->n_unsupported, "kernels_not_here",
-        (json_int_t)bench->n_not_here);
+        (json_int_t)bench->n_not_here, "peer_reason", text(bench->peer_reason));
     if (!o) return mb_fail(err, MB_E_NOMEM, "no memory for the JSON text");
     *out = o;
     return MB_OK;

@@ -16,6 +16,7 @@
  *            rel_l2_error, max_rel_error}]        against FP64
  *     unsupported          pairs of a kernel and a shape that have no row
  *     kernels_not_here     kernels without a row that this machine cannot run
+ *     peer_reason          why a library to compare with has no rows, or null
  * status is "ok", "INVALID" (the output was wrong) or "failed"; bound "memory" or "compute". The
  * CSV has the rows, with the same names. */
 #ifndef MB_REPORT_KERNELS_H

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from conftest import SOURCE, one_error
+from conftest import FAKE, SOURCE, one_error
 
 SHAPES = SOURCE / "results" / "shapes" / "shapes.csv"
 RUN_US = 4.0  # FAKE_RUN_NS
+BLAS = "openblas cblas_sgemm"
 
 
 def read_gbps(size):
@@ -34,7 +35,7 @@ def measured(bench, *args, status=0, env=None):
                 assert line[key] == (value or "")
             else:
                 assert float(line[key]) == pytest.approx(value, rel=1e-12)
-    printed = [line for line in done.stdout.splitlines() if line.startswith(("f32_", "fake_"))]
+    printed = [line for line in done.stdout.splitlines() if line.startswith(("f32_", "fake_", "openblas "))]
     assert [re.split("  +", line)[:2] for line in printed] == [
         [row["kernel"], re.split("  +", row["shape"])[0]] for row in result["rows"]] or status
     return done, result, {(row["kernel"], row["shape"]): row for row in result["rows"]}
@@ -52,7 +53,7 @@ def test_every_kernel_of_this_cpu(bare):
     assert sizes == sorted(sizes)
     assert {row["operation"] for row in rows.values()} == {"matmul", "conv2d"}
     for (kernel, _), row in rows.items():
-        assert kernel in listed
+        assert kernel in listed or kernel == BLAS
         assert row["status"] == "ok" and row["runs"] >= 5
         assert 0 < row["rel_l2_error"] < 5e-6
         assert 0 < row["host_min_us"] <= row["host_us"] <= row["host_p95_us"]
@@ -67,6 +68,30 @@ def test_every_kernel_of_this_cpu(bare):
     for (kernel, shape), row in rows.items():
         if "winograd4" in kernel:
             assert row["flops"] == direct["flops"] / 4
+
+
+def test_openblas_where_it_is_installed(bare):
+    folder = {"LD_LIBRARY_PATH": str(FAKE.parent / "openblas")}
+    args = ("-d", "cpu", "--threads", 1, "--shapes", "odd tiny")
+    _, result, rows = measured(bare, *args, env=folder)
+    products = {shape for kernel, shape in rows if kernel == "f32_matmul__scalar"}
+    assert products and {shape for kernel, shape in rows if kernel == BLAS} == products
+    assert result["peer_reason"] is None
+    done, _, rows = measured(bare, *args, status=3, env={**folder, "MB_FAKE": "wrong"})
+    assert {kernel for (kernel, _), row in rows.items() if row["status"] == "INVALID"} == {BLAS}
+    assert "wrong output" in done.stderr
+    _, result, rows = measured(bare, "--kernel", "f32_matmul__scalar", *args, env=folder)
+    assert {kernel for kernel, _ in rows} == {"f32_matmul__scalar"}
+
+
+def test_what_is_not_openblas_is_said(bare, tmp_path):
+    (tmp_path / "libopenblas.so.0").write_text("no library")
+    done, result, rows = measured(bare, "-d", "cpu", "--threads", 1, "--shapes", "odd tiny",
+                                  env={"LD_LIBRARY_PATH": str(tmp_path)})
+    if any(kernel == BLAS for kernel, _ in rows):
+        pytest.skip("the system's OpenBLAS is found behind it")
+    assert "not measured: openblas: no libopenblas.so.0; install" in done.stdout
+    assert "no libopenblas.so.0" in result["peer_reason"]
 
 
 def test_one_kernel_and_the_cap(bare):
