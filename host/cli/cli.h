@@ -29,6 +29,8 @@ enum mb_exit {
     COMMAND(compile, "compile", "FILE.mind", "print what a stage of the compiler made")            \
     COMMAND(bench_kernels, "bench-kernels", "", "each kernel of a device against its ceilings")    \
     COMMAND(selftest, "selftest", "", "tries to fool the harness; a table of caught and missed")   \
+    COMMAND(compare, "compare", "BASE.json NEW.json", "two results, row by row")                   \
+    COMMAND(merge, "merge", "RESULT.json... -o ALL.json", "many results into one file")            \
     COMMAND(verify, "verify", "RESULT.json...",                                                    \
             "form a result again from its samples, and compare")                                   \
     COMMAND(report, "report", "RESULT.json...", "one page with plots, of one result or several")   \

@@ -534,7 +534,7 @@ enum mb_status mb_result_file_json(const struct mb_result_file *file, json_t **o
 
 enum mb_status mb_report_json(const struct mb_result *result, const struct mb_machine *machine,
                               json_t **out, struct mb_err *err) {
-    const struct mb_result_file file = {*result, *machine, mb_build_identify(), true};
+    const struct mb_result_file file = {*result, *machine, mb_build_identify(), true, false};
     return mb_result_file_json(&file, out, err);
 }
 

@@ -57,13 +57,6 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
 
 /* ---- Markdown ---- */
 
-static void md_text(FILE *out, const char *text) {
-    for (; *text; text++) {
-        if (*text == '|' || *text == '\\') putc('\\', out);
-        putc(*text == '\n' ? ' ' : *text, out);
-    }
-}
-
 bool mb_report_md(const struct mb_result *result, FILE *out) {
     fputs("| benchmark | executor | median | 95 % interval | p95 | p99 | throughput | rel L2 | "
           "speed-up over torch-eager | verdict | result |\n"
@@ -77,11 +70,11 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
             const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
             char p50[32], low[32], high[32], p95[32], p99[32], rate[48], ratio[64], error[32];
             fputs("| ", out);
-            md_text(out, b->name);
+            mb_md_text(out, b->name);
             fprintf(out, " | %s | ", e->name);
             if (!e->measured) {
                 fputs("| | | | | | | | not measured: ", out);
-                md_text(out, e->reason ? e->reason : "no reason given");
+                mb_md_text(out, e->reason ? e->reason : "no reason given");
                 fputs(" |\n", out);
                 continue;
             }
@@ -96,9 +89,9 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
                                          : "",
                     mb_view_has_ratio(c) ? mb_verdict_name(c->verdict) : "");
             fputs(e->valid ? "VALID" : "INVALID: ", out);
-            if (!e->valid) md_text(out, e->invalid_reason ? e->invalid_reason : "unknown");
+            if (!e->valid) mb_md_text(out, e->invalid_reason ? e->invalid_reason : "unknown");
             if (e->throttled) fputs("; throttled: ", out);
-            if (e->throttled) md_text(out, e->throttled);
+            if (e->throttled) mb_md_text(out, e->throttled);
             fputs(" |\n", out);
         }
     }

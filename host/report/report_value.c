@@ -22,4 +22,11 @@ void mb_csv_number(FILE *out, bool have, double value) {
     if (have && isfinite(value)) fprintf(out, "%.15g", value);
 }
 
+void mb_md_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '|' || *text == '\\') putc('\\', out);
+        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
+    }
+}
+
 json_t *mb_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -1,4 +1,4 @@
-/* Single values of CSV and JSON: what was not measured is an empty field or null. */
+/* Single values of CSV, Markdown and JSON: what was not measured is an empty field or null. */
 #ifndef MB_REPORT_VALUE_H
 #define MB_REPORT_VALUE_H
 
@@ -11,6 +11,9 @@ void mb_csv_text(FILE *out, const char *text);
 
 /* A comma and fifteen digits, what the JSON holds; the comma alone without a finite number. */
 void mb_csv_number(FILE *out, bool have, double value);
+
+/* A cell of a Markdown table: bars and backslashes escaped, line ends as spaces. */
+void mb_md_text(FILE *out, const char *text);
 
 json_t *mb_json_number(double value);
 

@@ -75,6 +75,15 @@ enum mb_status mb_result_file_new(const char *name, json_t *json, struct mb_resu
         free(file);
         return mb_fail(err, st, "%s: %s; %s", name, why.text, advice);
     }
+    if (file->sealed) {
+        char digest[MB_DIGEST_SIZE];
+        const char *says = json_string_value(json_object_get(json, MB_RESULT_DIGEST));
+        if (!mb_result_digest(json, digest)) {
+            mb_result_file_free(file);
+            return mb_fail(err, MB_E_NOMEM, "%s: no memory for its content", name);
+        }
+        file->altered = !says || strcmp(says, digest) != 0;
+    }
     *out = file;
     return MB_OK;
 }

@@ -29,6 +29,7 @@ struct mb_result_file {
     struct mb_machine machine;
     struct mb_build build; /* that measured */
     bool sealed;           /* there is a digest */
+    bool altered;          /* and it is not that of the content (mb_result_file_new finds out) */
 };
 
 #define MB_RESULT_DIGEST "digest" /* its key */

@@ -138,25 +138,18 @@ static enum mb_status form_again(struct mb_result *r, struct mb_err *err) {
     return st;
 }
 
-static void check_digest(json_t *json, const struct mb_result_file *file,
-                         struct mb_verification *v) {
-    char formed[MB_DIGEST_SIZE];
-    const char *says = json_string_value(json_object_get(json, MB_RESULT_DIGEST));
+static void check_digest(const struct mb_result_file *file, struct mb_verification *v) {
     v->sealed = file->sealed;
     if (!file->sealed)
         mb_verify_find(
             v, false, "digest: there is none; samples, machine and settings are taken as they are");
-    else if (!mb_result_digest(json, formed))
-        v->failed = true;
-    else if (!says || strcmp(says, formed) != 0)
-        mb_verify_find(v, true, "digest: the content is not what was written: it has %.23s...",
-                       formed);
+    if (file->altered) mb_verify_find(v, true, "digest: the content is not what was written");
 }
 
 enum mb_status mb_verify(json_t *json, struct mb_result_file *file, struct mb_verification *v,
                          struct mb_err *err) {
     json_t *formed = NULL, *says = NULL;
-    check_digest(json, file, v);
+    check_digest(file, v);
     enum mb_status st = form_again(&file->result, err);
     if (st == MB_OK) st = mb_result_file_json(file, &formed, err);
     if (st == MB_OK && !(says = json_copy(json)))
