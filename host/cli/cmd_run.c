@@ -1,4 +1,5 @@
 /* mindbench run: compile, race, print the tables, write the results. */
+#include "baseline.h"
 #include "cli.h"
 #include "clock.h"
 #include "cold_start.h"
@@ -58,6 +59,11 @@ static const char help[] =
     "      --include-data-transfers   inputs to the device and outputs back, in each timed run\n"
     "      --json, --csv, --md FILE   where results go; stdout is a FILE too\n"
     "                         (--json results/inference_results.json)\n"
+    "      --save-baseline NAME|FILE  keeps the result for --baseline: a NAME in\n"
+    "                         $XDG_DATA_HOME/mindbench/baselines (~/.local/share without it)\n"
+    "      --baseline NAME|FILE  compares with a kept result, as mindbench compare does; exit\n"
+    "                         status 1 when a regression of mind is proven\n"
+    "      --fail-on-inconclusive  with --baseline: exit status 2 where nothing is proven\n"
     "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
     "                         or ncu can capture; see scripts/profile\n"
     "      --trace FILE       with --profile: what each executor and the GPU did, and when, for\n"
@@ -66,9 +72,9 @@ static const char help[] =
     "      --no-progress      no progress line\n"
     "  -h, --help\n\n"
     "MINDBENCH_ISA=scalar|avx2|avx512 caps the instruction set of all CPU executors.\n"
-    "Exit status: 0 done, 3 INVALID result or wrong outputs, 4 usage or environment, 5 the "
-    "program\n"
-    "was rejected, 130 or 143 interrupted (what was measured is written, marked INVALID).\n";
+    "Exit status: 0 done, 1 and 2 see --baseline, 3 INVALID result or wrong outputs, 4 usage or\n"
+    "environment, 5 the program was rejected, 130 or 143 interrupted (what was measured is written,\n"
+    "marked INVALID).\n";
 
 enum { MAX_TARGETS = 256, MAX_EXECUTORS = 32, MAX_BATCHES = 64 };
 
@@ -87,6 +93,7 @@ struct options {
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
     const char *json, *csv, *md, *trace;
+    struct mb_baseline baseline;
     enum mb_precision precision;
     bool quiet, progress, profile, compile_only;
     bool warm, cold, transfers;
@@ -180,6 +187,9 @@ enum option_id {
     OPT_JSON,
     OPT_CSV,
     OPT_MD,
+    OPT_BASELINE,
+    OPT_SAVE_BASELINE,
+    OPT_FAIL_ON_INCONCLUSIVE,
     OPT_NO_PROGRESS,
     OPT_PROFILE,
     OPT_TRACE,
@@ -211,6 +221,9 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, OPT_JSON},
     {"csv", required_argument, NULL, OPT_CSV},
     {"md", required_argument, NULL, OPT_MD},
+    {"baseline", required_argument, NULL, OPT_BASELINE},
+    {"save-baseline", required_argument, NULL, OPT_SAVE_BASELINE},
+    {"fail-on-inconclusive", no_argument, NULL, OPT_FAIL_ON_INCONCLUSIVE},
     {"profile", no_argument, NULL, OPT_PROFILE},
     {"trace", required_argument, NULL, OPT_TRACE},
     {"quiet", no_argument, NULL, 'q'},
@@ -237,6 +250,9 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_JSON: o->json = value; return true;
     case OPT_CSV: o->csv = value; return true;
     case OPT_MD: o->md = value; return true;
+    case OPT_BASELINE: o->baseline.against = value; return true;
+    case OPT_SAVE_BASELINE: o->baseline.save = value; return true;
+    case OPT_FAIL_ON_INCONCLUSIVE: o->baseline.fail_on_inconclusive = true; return true;
     case OPT_TRACE: o->trace = value; return true;
     case OPT_SAMPLES:
         return mb_cli_integer(value, 1, 100000000, &o->samples) ||
@@ -299,9 +315,9 @@ static int parse(int argc, char **argv, struct options *o) {
         if (option == '?' || option == ':') return mb_cli_bad_option(argc, argv, option);
         if (!take_option(option, optarg, o)) return MB_EXIT_USAGE;
     }
-    if (o->profile && (o->json || o->csv || o->md))
+    if (o->profile && (o->json || o->csv || o->md || o->baseline.against || o->baseline.save))
         return mb_cli_error(MB_EXIT_USAGE, "run: --profile forms no statistics to write; leave "
-                                           "--json, --csv and --md out");
+                                           "--json, --csv, --md and baselines out");
     if (o->trace && !o->profile)
         return mb_cli_error(MB_EXIT_USAGE,
                             "run: --trace %s: goes with --profile, since tracing "
@@ -653,7 +669,11 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
         else if (!written)
             status = MB_EXIT_USAGE;
         else
-            status = result.valid ? MB_EXIT_OK : MB_EXIT_INVALID;
+            status = mb_baseline_judge(&o->baseline, &result,
+                                       result.valid ? MB_EXIT_OK : MB_EXIT_INVALID,
+                                       o->quiet         ? NULL
+                                       : uses_stdout(o) ? stderr
+                                                        : stdout);
     }
     mb_trace_log_close(trace);
     mb_arena_free(&result.arena);
@@ -680,7 +700,9 @@ int mb_cmd_run(int argc, char **argv) {
         status = mb_cli_error(MB_EXIT_USAGE, "run: no memory for the arguments");
     if (status < 0 && mb_given_open(&options.given, &err) != MB_OK)
         status = mb_cli_error(MB_EXIT_USAGE, "run: --weights: %s", err.text);
+    if (status < 0 && !mb_baseline_open(&options.baseline)) status = MB_EXIT_USAGE;
     if (status < 0) status = run(&options, &plan, argc + 1, recorded);
+    mb_baseline_close(&options.baseline);
     mb_given_close(&options.given);
     for (size_t i = 0; i < plan.n_targets; i++) mb_target_close(&plan.targets[i]);
     for (size_t i = 0; recorded && recorded[i]; i++) free(recorded[i]);
