@@ -13,15 +13,6 @@
 /* A row that has its least number of starts begins no more once this much time went into it. */
 static const double enough_ns = 15e9;
 
-const char *mb_start_step_name(enum mb_start_step step) {
-    static const char *const names[] = {
-#define STEP(name, meaning) #name,
-        MB_START_STEPS(STEP)
-#undef STEP
-    };
-    return names[step];
-}
-
 struct starter {
     const struct mb_race_config *config;
     const struct mb_shared *params;

@@ -1,8 +1,17 @@
-/* Medians of what cold starts measured. */
+/* What readers of cold starts ask: names of the steps, medians of what was measured. */
 #include "cold_start.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+const char *mb_start_step_name(enum mb_start_step step) {
+    static const char *const names[] = {
+#define STEP(name, meaning) #name,
+        MB_START_STEPS(STEP)
+#undef STEP
+    };
+    return names[step];
+}
 
 static int compare_doubles(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;

@@ -73,7 +73,8 @@ static const char help[] =
     "  -h, --help\n\n"
     "MINDBENCH_ISA=scalar|avx2|avx512 caps the instruction set of all CPU executors.\n"
     "Exit status: 0 done, 1 and 2 see --baseline, 3 INVALID result or wrong outputs, 4 usage or\n"
-    "environment, 5 the program was rejected, 130 or 143 interrupted (what was measured is written,\n"
+    "environment, 5 the program was rejected, 130 or 143 interrupted (what was measured is "
+    "written,\n"
     "marked INVALID).\n";
 
 enum { MAX_TARGETS = 256, MAX_EXECUTORS = 32, MAX_BATCHES = 64 };
