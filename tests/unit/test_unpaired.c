@@ -60,9 +60,9 @@ static struct mb_unpaired ratio_of(size_t n_processes, double truth, double of_p
     return mb_unpaired_speedup(&base.result, &next.result, seed);
 }
 
-/* Of 80 intervals of 95 %, fewer than 69 hold the truth once in 10,000. */
+/* Of 40 intervals of 95 %, fewer than 32 hold the truth once in 10,000. */
 static void expect_coverage(size_t n_processes, double of_process, double of_block) {
-    enum { N = 80, LEAST = 69 };
+    enum { N = 40, LEAST = 32 };
     int held = 0;
     for (uint64_t seed = 0; seed < N; seed++) {
         struct mb_interval i = ratio_of(n_processes, 1, of_process, of_block, seed).speedup;
