@@ -12,7 +12,9 @@
 #define GET_PEERS "run scripts/setup peers"
 #define GET_CUDA  "install the CUDA Toolkit and build again"
 
-#define TUNING "tuning cache"
+#define TUNING   "tuning cache"
+#define INDUCTOR "Inductor cache"
+#define PACKAGE  "package and Inductor cache", "torch_aoti_builder"
 
 // clang-format off
 const struct mb_executor_entry mb_executor_entries[] = {
@@ -22,6 +24,11 @@ const struct mb_executor_entry mb_executor_entries[] = {
     {"mind-scalar",  "cpu",  "cpu",   MB_LINKED_IN, mb_backend_cpu, "plain C, any x86-64", NULL, TUNING, NULL},
     {"torch-eager",  "cpu",  "torch", MB_PLUGIN, NULL, "ATen calls as eager PyTorch makes them, inference mode", GET_TORCH, NULL, NULL},
     {"torch-jit",    "cpu",  "torch", MB_PLUGIN, NULL, "TorchScript, frozen and optimised for inference", GET_TORCH, NULL, NULL},
+    {"torch-aoti",   "cpu",  "torch", MB_PLUGIN, NULL, "AOTInductor package, compiled by the installed PyTorch", GET_TORCH, PACKAGE},
+    {"torch-aoti-max-autotune", "cpu", "torch", MB_PLUGIN, NULL, "the same, kernels chosen by measurement", GET_TORCH, PACKAGE},
+    {"torch-compile", "cpu", "torch_compile_peer", MB_SCRIPT, NULL, "torch.compile, called from Python", GET_PEERS, INDUCTOR, NULL},
+    {"torch-compile-max-autotune", "cpu", "torch_compile_peer", MB_SCRIPT, NULL, "the same, kernels chosen by measurement", GET_PEERS, INDUCTOR, NULL},
+    {"torch-compile-reduce-overhead", "cpu", "torch_compile_peer", MB_SCRIPT, NULL, "the same, with CUDA graphs: not on a CPU", GET_PEERS, INDUCTOR, NULL},
     {"onnxruntime",  "cpu",  "onnxruntime_peer", MB_SCRIPT, NULL, "ONNX Runtime's CPU provider, from Python", GET_PEERS, NULL, NULL},
     {"openvino",     "cpu",  "openvino_peer",    MB_SCRIPT, NULL, "OpenVINO's CPU plugin, from Python", GET_PEERS, NULL, NULL},
     {"mind",         "cuda", "cuda",  MB_PLUGIN, NULL, "the product: the fastest measured plan on the GPU", GET_CUDA, TUNING, NULL},

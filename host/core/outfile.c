@@ -146,13 +146,13 @@ static void close_and_remove(struct mb_outfile *file) {
     outfile_free(file);
 }
 
-enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err) {
+static enum mb_status commit(struct mb_outfile *file, bool to_disk, struct mb_err *err) {
     enum mb_status st = MB_OK;
     /* a write to memory fails for want of it alone */
     int error = fflush(file->stream) || ferror(file->stream) ? ENOMEM : 0;
     if (!error && file->fd == STDOUT_FILENO && fflush(stdout)) error = errno;
     if (!error) error = write_whole(file->fd, file->text, file->len);
-    if (!error && file->target && fsync(file->fd)) error = errno;
+    if (!error && to_disk && file->target && fsync(file->fd)) error = errno;
     if (file->fd != STDOUT_FILENO) {
         if (close(file->fd) && !error) error = errno;
         file->fd = -1;
@@ -161,11 +161,19 @@ enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err) {
     if (!error && file->target) {
         free(file->beside);
         file->beside = NULL;
-        sync_folder(file->target);
+        if (to_disk) sync_folder(file->target);
     }
     if (error) st = io_error(err, file->name, error);
     close_and_remove(file);
     return st;
+}
+
+enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err) {
+    return commit(file, true, err);
+}
+
+enum mb_status mb_outfile_commit_cache(struct mb_outfile *file, struct mb_err *err) {
+    return commit(file, false, err);
 }
 
 void mb_outfile_discard(struct mb_outfile *file) {

@@ -9,6 +9,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* 64 uniform bits. */
 uint64_t mb_random_bits(uint64_t seed, uint64_t stream, uint64_t index);
 
@@ -21,5 +25,9 @@ void mb_random_normal_pair(uint64_t seed, uint64_t stream, uint64_t index, doubl
 
 /* A stream number from a name (FNV-1a), so that a tensor's values depend on its name alone. */
 uint64_t mb_random_stream(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -156,7 +156,7 @@ static void replace(const char *path, const char *text) {
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) return;
     if (mb_outfile_open(path, &file, NULL) != MB_OK) return;
     fputs(text, mb_outfile_stream(file));
-    (void)mb_outfile_commit(file, NULL);
+    (void)mb_outfile_commit_cache(file, NULL);
 }
 
 void mb_tuning_cache_save(struct mb_tuning_cache *cache) {

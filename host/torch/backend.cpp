@@ -5,6 +5,7 @@
 #include "choose.hpp"
 #include "clock.h"
 #include "device.hpp"
+#include "packaged.hpp"
 #include "runner.hpp"
 
 #include <ATen/ATen.h>
@@ -33,7 +34,7 @@ namespace {
 // chosen in the first. Eager PyTorch on the CPU has no such phase.
 struct implementation {
     const char *name, *device;
-    maker *make;
+    maker *make; // null: a package
     int load_runs;
     bool as_shipped;  // every setting and layout as PyTorch has it by itself
     const char *note; // first line of the plan's text, or nothing
@@ -41,6 +42,9 @@ struct implementation {
 const implementation implementations[] = {
     {"torch-eager", "cpu", make_eager, 0, false, ""},
     {"torch-jit", "cpu", make_jit, 3, false, ""},
+    {"torch-aoti", "cpu", nullptr, 0, false, "AOTInductor package of this program:\n"},
+    {"torch-aoti-max-autotune", "cpu", nullptr, 0, false,
+     "AOTInductor package of this program, kernels chosen by measurement:\n"},
     {"torch-eager", "cuda", make_eager, 1, false, ""},
     {"torch-jit", "cuda", make_jit, 3, false, ""},
     {"torch-graph", "cuda", make_captured, 1, false,
@@ -62,6 +66,9 @@ struct mb_ctx {
     const implementation &how;
     at::Device device;
     place where;
+    bool plain_start = false;
+    int n_threads = 1;
+    std::string package; // where that is what runs
     const mb_program *program = nullptr;
     graph calls;
     std::unique_ptr<runner> ready;
@@ -69,7 +76,7 @@ struct mb_ctx {
     std::vector<at::Tensor> in, out; // reused from launch to launch
     at::Tensor other, sum;           // what evict reads, and where it puts what it finds
     std::string plan_text;
-    double tuning_ns = 0;
+    double tuning_ns = 0, compile_ns = 0;
 };
 
 namespace {
@@ -157,7 +164,13 @@ mb_status open(const mb_open_config *config, mb_ctx **out, mb_err *err) {
                 ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(config->device_index))
                 : at::Device(at::kCPU);
         if (!how.as_shipped) set_precision(device, config->precision);
-        *out = new mb_ctx(how, device);
+        if (!how.make && !config->package)
+            return mb_fail(err, MB_E_INVALID, "torch: %s: no package was given", config->executor);
+        mb_ctx *ctx = new mb_ctx(how, device);
+        ctx->plain_start = config->plain_start;
+        ctx->n_threads = config->n_threads;
+        if (config->package) ctx->package = config->package;
+        *out = ctx;
         return MB_OK;
     });
 }
@@ -226,10 +239,10 @@ mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
     return edge(ctx, err, "plan", [&] {
         std::string text;
         const int64_t started_ns = mb_clock_ns();
-        const style style = ctx->how.as_shipped
-                                ? style_as_written(*program)
-                                : choose_style(*program, ctx->how.make, ctx->device, text);
-        ctx->tuning_ns = static_cast<double>(mb_clock_ns() - started_ns);
+        const bool as_written = ctx->how.as_shipped || ctx->plain_start || !ctx->how.make;
+        const style style = as_written ? style_as_written(*program)
+                                       : choose_style(*program, ctx->how.make, ctx->device, text);
+        if (!as_written) ctx->tuning_ns = static_cast<double>(mb_clock_ns() - started_ns);
         ctx->calls = make_graph(*program, style);
         ctx->plan_text = ctx->how.note + text + script_source(ctx->calls);
         ctx->inputs.clear();
@@ -247,6 +260,12 @@ mb_status plan(mb_ctx *ctx, const mb_program *program, mb_err *err) {
 mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
     return edge(ctx, err, "load", [&] {
         const mb_program &program = *ctx->program;
+        if (!ctx->how.make) {
+            const std::string stale = why_stale(ctx->package, program, ctx->n_threads);
+            if (!stale.empty()) return mb_fail(err, MB_E_INVALID, "torch: %s", stale.c_str());
+            ctx->ready = load_package(ctx->package, ctx->calls, ctx->device);
+            return MB_OK;
+        }
         std::vector<at::Tensor> params(program.n_params);
         for (uint32_t i = 0; i < program.n_params; i++) {
             const mb_param &p = program.params[i];
@@ -256,9 +275,12 @@ mb_status load(mb_ctx *ctx, const void *const *weights, mb_err *err) {
                                       at::dtype(scalar_type(p.type.dtype)))
                             .to(ctx->device, /*non_blocking=*/false, /*copy=*/true);
         }
+        const int64_t made_ns = mb_clock_ns();
         ctx->ready = ctx->how.make(ctx->calls, params, ctx->device);
+        if (ctx->how.make != make_eager)
+            ctx->compile_ns = static_cast<double>(mb_clock_ns() - made_ns);
         const std::vector<at::Tensor> inputs = stand_in_inputs(program, ctx->device);
-        for (int i = 0; i < ctx->how.load_runs; i++)
+        for (int i = 0; i < ctx->how.load_runs && !ctx->plain_start; i++)
             ctx->ready->run(inputs.data(), ctx->out.data());
         for (at::Tensor &output : ctx->out) output.reset();
         synchronize(ctx->device);
@@ -361,6 +383,7 @@ mb_status info(const mb_ctx *ctx, mb_exec_info *out, mb_err *err) {
                       libtorch_version().c_str(), TORCH_VERSION,
                       cuda_versions(ctx->device).c_str());
         found.tuning_ns = ctx->tuning_ns;
+        found.compile_ns = ctx->compile_ns;
         *out = found;
         return MB_OK;
     });

@@ -16,13 +16,15 @@ class Job:
     precision: str
     isa: str  # the best instruction set allowed
     program: Program
+    ir: str  # the text that the program was read from
     values: dict  # id of each param: its data, read-only; weights are borrowed during build
 
 
 @dataclass
 class Runner:
     run: object  # run() computes once and returns when the outputs may be read
-    outputs: list  # an array for each output, written by run(), in the program's order
+    outputs: object  # an array for each output, written by run(), in the program's order; or a function
+    #                  that returns those of the last run, for a library that makes new ones in each
     precision: str  # as the library says it, not as it was asked for
     math_mode: str
     library: str

@@ -44,11 +44,11 @@ def row(bench, name, benchmark="tiny"):
     return bench.result()["benchmarks"][benchmark]["executors"][name]
 
 
-def stand_in(bench, text):
-    """A folder with an onnxruntime of ours, and the environment that finds it first."""
+def stand_in(bench, text, package="onnxruntime"):
+    """A folder with a package of ours, and the environment that finds it first."""
     folder = bench.folder / "packages"
     folder.mkdir()
-    (folder / "onnxruntime.py").write_text(text)
+    (folder / f"{package}.py").write_text(text)
     return {"MINDBENCH_PYTHON": sys.executable, "PYTHONPATH": str(folder)}
 
 
@@ -116,3 +116,90 @@ def test_right_answers(peers, name, package):
         assert result["result_validity"] == "VALID", result
         assert result["math_mode"].startswith("fp32")
         assert len(result["samples_us"]) == 3
+
+
+# ---- PyTorch's compilers ----
+
+FAILURES = [
+    ("raise ImportError('libsomething.so.0: cannot open shared object file\\nmore')", 0,
+     "libsomething.so.0: cannot open shared object file; run scripts/setup peers"),
+    ("raise RuntimeError('the compiler says\\nmore')", 3, "RuntimeError: the compiler says"),
+    ("import os; os._exit(3)", 3, "worker exited with status 3"),
+]
+
+
+@pytest.fixture
+def compilers(fake):
+    """The scripts, and a plugin that would take a package."""
+    (fake.bin / "peers").symlink_to(SOURCE / "scripts" / "peers")
+    return fake
+
+
+@pytest.mark.skipif(not NUMPY, reason="NumPy is not installed")
+@pytest.mark.parametrize("name", ["torch-compile", "torch-aoti"])
+@pytest.mark.parametrize("text, status, why", FAILURES)
+def test_a_compiler_that_fails(compilers, name, text, status, why):
+    done = compilers(*RUN, f"mind,{name}", "--cold-starts", 3, "tiny.mind",
+                     env=stand_in(compilers, text, "torch"))
+    assert done.returncode == status, done.stderr
+    assert reason(compilers, name) == why
+    assert row(compilers, "mind")["result_validity"] == "VALID"
+    benchmark = compilers.result()["benchmarks"]["tiny"]
+    starts = benchmark["cold_starts"]["rows"]
+    for state in ("first", "later"):
+        assert starts[f"{name} ({state} start)"]["reason"] == why
+        assert len(starts[f"mind ({state} start)"]["starts"]) == 3
+        assert benchmark["total_time"]["rows"][f"{name} ({state} start)"]["reason"] == why
+    assert {pair["reason"] for pair in benchmark["break_even"]["pairs"]} == {why}
+
+
+@pytest.mark.skipif(not NUMPY, reason="NumPy is not installed")
+def test_a_compiler_that_hangs(compilers):
+    done = compilers(*RUN, "mind,torch-aoti", "--timeout", 3, "tiny.mind",
+                     env=stand_in(compilers, "import time; time.sleep(1000)", "torch"))
+    assert done.returncode == 3
+    assert reason(compilers, "torch-aoti") in ("worker ended: no answer within the time limit",
+                                               "cut short by --timeout")
+
+
+@pytest.fixture
+def inductor(torch):
+    """The real plugin and the real compilers."""
+    try:
+        import torch as package  # noqa: F401, here: it takes seconds
+    except ImportError as missing:
+        pytest.skip(f"{missing}; scripts/setup peers")
+    (torch.bin / "peers").symlink_to(SOURCE / "scripts" / "peers")
+    torch.cache = torch.folder / "cache"
+    torch.cache.mkdir()
+    environment = torch.environment
+    torch.environment = lambda **extra: environment(
+        **{"MINDBENCH_PYTHON": sys.executable, "XDG_CACHE_HOME": str(torch.cache), **extra})
+    return torch
+
+
+def packages(bench):
+    return {path: path.stat().st_mtime_ns for path in bench.cache.glob("mindbench/aoti/*.pt2")}
+
+
+def test_real_compilers(inductor):
+    names = ("torch-aoti", "torch-compile")
+    done = inductor(*RUN, "mind," + ",".join(names), "tiny.mind", timeout=400)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert row(inductor, name)["result_validity"] == "VALID", row(inductor, name)
+    made = packages(inductor)
+    assert len(made) == 1
+
+    # what was made is found again; under another program's name it is refused
+    again = (*RUN, "mind,torch-aoti", "--seed", 42)
+    assert inductor(*again, "tiny.mind").returncode == 0
+    assert packages(inductor) == made
+    (inductor.folder / "other.mind").write_text("fn f(x: tensor<f32[2]>, w: tensor<f32[2]>) { x * w }")
+    assert inductor(*again, "other.mind", timeout=400).returncode == 0
+    (package,), (other,) = made, set(packages(inductor)) - set(made)
+    other.write_bytes(package.read_bytes())
+    done = inductor(*again, "other.mind")
+    assert done.returncode == 3
+    why = inductor.result()["benchmarks"]["other"]["executors"]["torch-aoti"]["result_invalid_reason"]
+    assert why.startswith("torch: stale package: mindbench_program is ")
