@@ -162,6 +162,13 @@ static bool may_use(const struct mb_cpu_chooser *chooser, const struct mb_cpu_ke
            kernel->supports(desc, mb_team_size(chooser->team));
 }
 
+bool mb_cpu_takes(const struct mb_cpu_chooser *chooser, enum mb_step_kind kind,
+                  const union mb_step_desc *desc) {
+    for (size_t i = 0; i < chooser->n_kernels; i++)
+        if (may_use(chooser, chooser->kernels[i], kind, desc)) return true;
+    return false;
+}
+
 enum mb_status mb_cpu_choose(const struct mb_cpu_chooser *chooser, enum mb_step_kind kind,
                              const union mb_step_desc *desc, struct mb_kernel_choice *out,
                              struct mb_err *err) {

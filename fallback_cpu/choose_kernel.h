@@ -17,6 +17,10 @@ struct mb_cpu_chooser {
     struct mb_tuning *tuning;
 };
 
+/* Whether any kernel supports the step. */
+bool mb_cpu_takes(const struct mb_cpu_chooser *chooser, enum mb_step_kind kind,
+                  const union mb_step_desc *desc);
+
 /* All zero when no kernel supports the step. Measures with packed weights in memory of its own, up
  * to 128 MiB of operands and as much for the candidates (the cheapest by estimate always has room):
  * above, a plan would take seconds and several times the program's memory, and estimates decide. */

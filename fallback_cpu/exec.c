@@ -47,16 +47,24 @@ struct mb_cpu_exec {
 
 /* ---- what the planner asks ---- */
 
+static struct mb_cpu_chooser chooser_of(const struct mb_cpu_exec *exec) {
+    return (struct mb_cpu_chooser){.kernels = mb_cpu_kernels,
+                                   .n_kernels = mb_cpu_n_kernels,
+                                   .only = exec->only,
+                                   .team = exec->team,
+                                   .isa = exec->isa,
+                                   .tuning = exec->tuning};
+}
+
 static enum mb_status choose(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
                              struct mb_kernel_choice *out, struct mb_err *err) {
-    const struct mb_cpu_exec *exec = self;
-    const struct mb_cpu_chooser chooser = {.kernels = mb_cpu_kernels,
-                                           .n_kernels = mb_cpu_n_kernels,
-                                           .only = exec->only,
-                                           .team = exec->team,
-                                           .isa = exec->isa,
-                                           .tuning = exec->tuning};
+    const struct mb_cpu_chooser chooser = chooser_of(self);
     return mb_cpu_choose(&chooser, kind, desc, out, err);
+}
+
+static bool takes_layouts(void *self, const union mb_step_desc *desc) {
+    const struct mb_cpu_chooser chooser = chooser_of(self);
+    return mb_cpu_takes(&chooser, MB_STEP_CONV2D, desc);
 }
 
 static bool has_operation(const void *self, enum mb_op op, enum mb_dtype dtype) {
@@ -299,6 +307,7 @@ enum mb_status mb_cpu_exec_new(const struct mb_program *program, struct mb_team 
     const struct mb_plan_device device = {.self = exec,
                                           .name = "cpu",
                                           .choose = choose,
+                                          .takes_layouts = takes_layouts,
                                           .has_operation = has_operation,
                                           .chain_scratch = chain_scratch};
     MB_TRY(open_tuning(exec, err));

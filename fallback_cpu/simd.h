@@ -14,6 +14,8 @@
 
 #include "kernel.h"
 
+#include <math.h>
+
 #if defined(MB_SIMD_SCALAR)
 #define MB_SIMD_ISA    MB_ISA_SCALAR
 #define MB_SIMD_SUFFIX scalar
@@ -43,12 +45,17 @@
 
 #define MB_INLINE static inline __attribute__((always_inline, unused))
 
+/* A loop that needs all registers: inside of a large function it would share them. */
+#define MB_OUTLINE static __attribute__((noinline, unused))
+
 /* Before a loop of constant length: unroll it completely, so that arrays of vectors indexed by its
  * counter live in registers. */
 #if defined(__clang__)
-#define MB_UNROLL _Pragma("clang loop unroll(full)")
+#define MB_UNROLL      _Pragma("clang loop unroll(full)")
+#define MB_UNROLL_BY_4 _Pragma("clang loop unroll_count(4)")
 #else
-#define MB_UNROLL _Pragma("GCC unroll 64")
+#define MB_UNROLL      _Pragma("GCC unroll 64")
+#define MB_UNROLL_BY_4 _Pragma("GCC unroll 4")
 #endif
 
 #if defined(MB_SIMD_AVX2)
@@ -73,6 +80,13 @@ MB_INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm256_fnmadd_ps(a, b, c); }
 /* The larger one; NaN if either is NaN (VMAXPS alone gives its second operand then). */
 MB_INLINE VF vf_max(VF a, VF b) {
     return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+
+/* The largest of four; NaN if one of them is NaN. */
+MB_INLINE VF vf_max4(VF a, VF b, VF c, VF d) {
+    const VF unordered =
+        _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q), _mm256_cmp_ps(c, d, _CMP_UNORD_Q));
+    return _mm256_or_ps(_mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d)), unordered);
 }
 
 /* a > low ? a : low, NaN stays NaN: VMAXPS gives its second operand when one is NaN. */
@@ -126,6 +140,13 @@ MB_INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm512_fnmadd_ps(a, b, c); }
 
 MB_INLINE VF vf_max(VF a, VF b) {
     return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+
+MB_INLINE VF vf_max4(VF a, VF b, VF c, VF d) {
+    const __mmask16 unordered =
+        _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
+    const VF max = _mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d));
+    return _mm512_mask_mov_ps(max, unordered, _mm512_set1_ps(NAN));
 }
 
 MB_INLINE VF vf_at_least(VF low, VF a) { return _mm512_max_ps(low, a); }
@@ -211,6 +232,18 @@ MB_INLINE void mb_transpose_8x8(const float *from, int64_t from_stride, int64_t 
             if (i < columns) _mm256_maskstore_ps(to + i * to_stride, mask, b[i]);
     }
 }
+
+/* A value loaded once: the compiler may not load it again for each of its uses. */
+MB_INLINE VF vf_in_register(VF a) {
+#if !defined(MB_SIMD_EMULATED)
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
+/* What was stored before is loaded after: the compiler may not keep it in registers instead, at the
+ * cost of those that the loop in between needs. */
+MB_INLINE void mb_forget(void) { __asm__ volatile("" ::: "memory"); }
 
 /* Asks for the cache line at p, which need not be mapped. */
 MB_INLINE void mb_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

@@ -48,8 +48,8 @@ static void pack(const union mb_step_desc *desc, const float *w, const float *bi
 
 static const float *pixel(const struct mb_conv2d_desc *d, const float *x, int64_t n, int64_t c,
                           int64_t iy, int64_t ix) {
-    return d->layout == MB_NCHW ? x + ((n * d->c + c) * d->h + iy) * d->w + ix
-                                : x + ((n * d->h + iy) * d->w + ix) * d->c + c;
+    return d->x_layout == MB_NCHW ? x + ((n * d->c + c) * d->h + iy) * d->w + ix
+                                  : x + ((n * d->h + iy) * d->w + ix) * d->c + c;
 }
 
 static void add_scaled(float *restrict to, float scale, const float *restrict from, int64_t count) {
@@ -132,7 +132,7 @@ static void run(const union mb_step_desc *desc, const struct mb_kernel_args *arg
         else
             conv_row(d, args->x, args->packed, n, py, row);
         float *y = args->y + at * d->pool_w * d->filters;
-        if (d->layout == MB_NHWC) {
+        if (d->y_layout == MB_NHWC) {
             memcpy(y, from, (size_t)(d->pool_w * d->filters) * sizeof *y);
             continue;
         }

@@ -33,24 +33,43 @@ MB_INLINE int64_t window_line(const struct mb_conv2d_desc *d, int64_t columns) {
     return round_up(columns * window_pixel(d), VW);
 }
 
+/* The part of a window that lies in the image: rows and columns of the window, none where first and
+ * last are equal. */
+struct inside {
+    int64_t first_row, last_row, first_column, last_column;
+};
+
+static void clip(int64_t before, int64_t size, int64_t count, int64_t *first, int64_t *last) {
+    *first = min_of(max_of(-before, 0), count);
+    *last = max_of(*first, min_of(count, size - before));
+}
+
+MB_INLINE struct inside inside_of(const struct mb_conv2d_desc *d, const struct window *win) {
+    struct inside in;
+    clip(win->row - d->pad_before[0], d->h, win->rows, &in.first_row, &in.last_row);
+    clip(win->column - d->pad_before[1], d->w, win->columns, &in.first_column, &in.last_column);
+    if (in.first_column == in.last_column) in.last_row = in.first_row;
+    return in;
+}
+
 /* Channels [block * VW, block * VW + VW) of a window of x to to[rows][line]; channels from d->c
  * on read zero. Up to VW floats behind the window are overwritten: each pixel is stored
  * as a whole vector, in ascending order. */
-static void read_window(const struct mb_conv2d_desc *d, const float *x, const struct window *win,
-                        int64_t block, float *to) {
+MB_OUTLINE void read_window(const struct mb_conv2d_desc *d, const float *x,
+                            const struct window *win, int64_t block, float *to) {
     const int64_t c0 = block * VW, channels = min_of(VW, d->c - c0), pixel = win->pixel;
     const int64_t plane = d->h * d->w;
     const int64_t left = win->column - d->pad_before[1]; /* of the window, in the image */
-    const int64_t begin = min_of(max_of(-left, 0), win->columns);
-    const int64_t end = max_of(begin, min_of(win->columns, d->w - left));
+    const struct inside in = inside_of(d, win);
     for (int64_t i = 0; i < win->rows; i++, to += win->line) {
         const int64_t y = win->row + i - d->pad_before[0];
-        const bool inside = y >= 0 && y < d->h;
-        const int64_t first = inside ? begin : win->columns, last = inside ? end : win->columns;
+        const bool inside = i >= in.first_row && i < in.last_row;
+        const int64_t first = inside ? in.first_column : win->columns;
+        const int64_t last = inside ? in.last_column : win->columns;
         memset(to, 0, (size_t)(first * pixel) * sizeof *to);
         memset(to + last * pixel, 0, (size_t)((win->columns - last) * pixel) * sizeof *to);
         if (first == last) continue;
-        if (d->layout == MB_NCHW) {
+        if (d->x_layout == MB_NCHW) {
             const float *from = x + (win->n * d->c + c0) * plane + y * d->w + left;
             for (int64_t j = first; j < last; j += 8)
                 for (int64_t c = 0; c < min_of(VW, pixel); c += 8)
@@ -77,7 +96,7 @@ struct pixels {
  * for one, the last overlapping the one before: a masked store costs as much as ten. */
 static void write_pixels(const struct mb_conv2d_desc *d, const struct pixels *px, const float *from,
                          int64_t stride, float *y) {
-    if (d->layout == MB_NCHW) {
+    if (d->y_layout == MB_NCHW) {
         const int64_t plane = d->pool_h * d->pool_w, last = max_of(px->columns - 8, 0);
         float *to =
             y + (px->n * d->filters + px->filter) * plane + px->row * d->pool_w + px->column;

@@ -1,7 +1,9 @@
-/* Program to steps: what is constant, what is fused, which kernel. Memory is plan_memory.c's. */
+/* Program to steps: what is constant, what is fused, which kernel. Layouts are plan_layout.c's,
+ * memory is plan_memory.c's. */
 #include "plan.h"
 
 #include "plan_chain.h"
+#include "plan_layout.h"
 #include "plan_place.h"
 
 #include <string.h>
@@ -89,7 +91,7 @@ static void describe_conv2d(const struct mb_plan *plan, const struct mb_node *no
     const struct mb_attr_conv *at = &node->attr.conv;
     const bool nchw = at->layout == MB_NCHW;
     memset(d, 0, sizeof *d);
-    d->layout = at->layout;
+    d->layout = d->x_layout = d->y_layout = at->layout;
     d->n = x->dim[0];
     d->c = x->dim[nchw ? 1 : 3];
     d->h = x->dim[nchw ? 2 : 1];
@@ -177,7 +179,7 @@ static void set_bias(const struct mb_plan *plan, struct mb_step *step, uint32_t 
 
 /* Follows the chain of only users from a matmul or conv2d: first a bias, then a ReLU and, after a
  * convolution, a max-pooling in either order (they commute). */
-static void fuse(struct mb_plan *plan, struct mb_step *step) {
+static void fuse(const struct mb_plan *plan, struct mb_step *step) {
     bool relu = false;
     for (;;) {
         const uint32_t user = only_user(plan, step->node);
@@ -213,13 +215,13 @@ void mb_kernel_offer(struct mb_kernel_choice *choice, const void *kernel, const 
     }
 }
 
-/* A kernel step headed by node i; without a kernel where none can be used. */
-static enum mb_status kernel_step(struct mb_plan *plan, const struct mb_plan_device *device,
-                                  uint32_t i, struct mb_step *step, struct mb_err *err) {
+/* The kernel step that node i would head; its own head is MB_NO_NODE where there is none. */
+static void describe_step(const struct mb_plan *plan, uint32_t i, struct mb_step *step) {
     const struct mb_node *head = node_at(plan, i);
-    step->choice.kernel = NULL;
-    if (head->type.dtype != MB_F32 || (head->op != MB_OP_MATMUL && head->op != MB_OP_CONV2D))
-        return MB_OK;
+    *step = (struct mb_step){.head = MB_NO_NODE};
+    if (!plan->values[i].live || head->type.dtype != MB_F32 ||
+        (head->op != MB_OP_MATMUL && head->op != MB_OP_CONV2D))
+        return;
     *step = (struct mb_step){.kind = head->op == MB_OP_CONV2D ? MB_STEP_CONV2D : MB_STEP_MATMUL,
                              .node = i,
                              .head = i,
@@ -228,11 +230,12 @@ static enum mb_status kernel_step(struct mb_plan *plan, const struct mb_plan_dev
                              .bias = MB_NO_NODE};
     if (head->op == MB_OP_CONV2D)
         describe_conv2d(plan, head, &step->desc.conv2d);
-    else if (!describe_matmul(plan, head, &step->desc.matmul))
-        return MB_OK;
+    else if (!describe_matmul(plan, head, &step->desc.matmul)) {
+        step->head = MB_NO_NODE;
+        return;
+    }
     fuse(plan, step);
     step->packs_in_run = plan->values[step->node].constant || !plan->values[step->w].constant;
-    return device->choose(device->self, step->kind, &step->desc, &step->choice, err);
 }
 
 /* ---- the lists ---- */
@@ -271,16 +274,18 @@ static bool is_no_step(const struct mb_plan *plan, uint32_t i) {
  * node. */
 static enum mb_status find_kernel_steps(struct mb_plan *plan, const struct mb_plan_device *device,
                                         struct mb_step *pending, struct mb_err *err) {
+    for (uint32_t i = 0; i < plan->program->n_nodes; i++) describe_step(plan, i, &pending[i]);
+    mb_plan_layouts(plan, device, pending);
     for (uint32_t i = 0; i < plan->program->n_nodes; i++) {
-        struct mb_step step;
-        if (is_no_step(plan, i)) continue;
-        const enum mb_status st = kernel_step(plan, device, i, &step, err);
+        struct mb_step *step = &pending[i];
+        if (step->head != i) continue;
+        const enum mb_status st =
+            device->choose(device->self, step->kind, &step->desc, &step->choice, err);
         if (st != MB_OK) return st;
-        if (!step.choice.kernel) continue;
-        for (uint32_t inner = i; inner != step.node; inner = plan->values[inner].user)
-            plan->values[inner].absorbed_by = step.node;
-        plan->values[step.node].head = i;
-        pending[i] = step;
+        if (!step->choice.kernel) continue;
+        for (uint32_t inner = i; inner != step->node; inner = plan->values[inner].user)
+            plan->values[inner].absorbed_by = step->node;
+        plan->values[step->node].head = i;
     }
     return MB_OK;
 }

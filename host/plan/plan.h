@@ -4,8 +4,10 @@
  *
  * A step is a kernel with what follows it fused in (bias, ReLU, max-pooling), a chain of element
  * operations, or one operation on its own. Reshapes are no step: they share their operand's memory.
- * What depends on weights and constants alone is computed once, by the steps of `load`; the others
- * are the steps of `run`. */
+ * A value that only convolutions read and a convolution writes is NHWC inside, whatever the program
+ * says, where the device takes that: its kernels read vectors of channels. What depends on weights
+ * and constants alone is computed once, by the steps of `load`; the others are the steps of `run`.
+ */
 #ifndef MB_PLAN_H
 #define MB_PLAN_H
 
@@ -52,6 +54,9 @@ struct mb_plan_device {
     /* The best kernel for the step; all zero when none supports it. The texts outlive the plan. */
     enum mb_status (*choose)(void *self, enum mb_step_kind kind, const union mb_step_desc *desc,
                              struct mb_kernel_choice *out, struct mb_err *err);
+    /* Whether some kernel takes a convolution whose x or y has another layout than its program.
+     * NULL: none does, and every value has the program's layout. */
+    bool (*takes_layouts)(void *self, const union mb_step_desc *desc);
     /* Whether the device has the operation on its own, on operands of this dtype. */
     bool (*has_operation)(const void *self, enum mb_op op, enum mb_dtype dtype);
     /* Scratch bytes of the operation on its own, on operands of these types. NULL: none need any.

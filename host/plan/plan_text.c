@@ -30,9 +30,11 @@ static void put_matmul(struct text *text, const struct mb_matmul_desc *d) {
 }
 
 static void put_conv2d(struct text *text, const struct mb_conv2d_desc *d) {
-    put(text, "conv2d %s (%lld,%lld,%lld,%lld) by %lld of %lldx%lld",
-        d->layout == MB_NCHW ? "nchw" : "nhwc", (long long)d->n, (long long)d->c, (long long)d->h,
-        (long long)d->w, (long long)d->filters, (long long)d->r, (long long)d->s);
+    const char *const layouts[] = {[MB_NCHW] = "nchw", [MB_NHWC] = "nhwc"};
+    put(text, "conv2d %s", layouts[d->x_layout]);
+    if (d->y_layout != d->x_layout) put(text, " to %s", layouts[d->y_layout]);
+    put(text, " (%lld,%lld,%lld,%lld) by %lld of %lldx%lld", (long long)d->n, (long long)d->c,
+        (long long)d->h, (long long)d->w, (long long)d->filters, (long long)d->r, (long long)d->s);
     if (d->has_bias) put(text, " + bias");
     if (d->act == MB_ACT_RELU) put(text, " + relu");
     if (d->has_pool)

@@ -26,9 +26,10 @@ struct mb_matmul_desc {
 };
 
 /* y = pool(act(conv(x, w) + bias)). x is (n, c, h, w) or (n, h, w, c); w is (filters, c, r, s) or
- * (r, s, c, filters); y has x's layout. Taps outside the image read zero. */
+ * (r, s, c, filters). Taps outside the image read zero. The program's layout is all three's; a
+ * value between two steps may have the other one where the device likes that better (plan.h). */
 struct mb_conv2d_desc {
-    enum mb_layout layout;
+    enum mb_layout layout, x_layout, y_layout; /* of w, x and y */
     int64_t n, c, h, w, filters, r, s;
     int32_t stride[2], pad_before[2]; /* vertical, horizontal */
     int64_t out_h, out_w;             /* of the convolution, before pooling */

@@ -52,11 +52,13 @@ static void put_step(FILE *out, enum mb_step_kind kind, const union mb_step_desc
         return;
     }
     const struct mb_conv2d_desc *d = &desc->conv2d;
-    fprintf(out,
-            "conv2d %d %lld %lld %lld %lld %lld %lld %lld stride %d %d pad %d %d out %lld %lld",
-            (int)d->layout, (long long)d->n, (long long)d->c, (long long)d->h, (long long)d->w,
-            (long long)d->filters, (long long)d->r, (long long)d->s, d->stride[0], d->stride[1],
-            d->pad_before[0], d->pad_before[1], (long long)d->out_h, (long long)d->out_w);
+    fprintf(
+        out,
+        "conv2d %d %d %d %lld %lld %lld %lld %lld %lld %lld stride %d %d pad %d %d out %lld %lld",
+        (int)d->layout, (int)d->x_layout, (int)d->y_layout, (long long)d->n, (long long)d->c,
+        (long long)d->h, (long long)d->w, (long long)d->filters, (long long)d->r, (long long)d->s,
+        d->stride[0], d->stride[1], d->pad_before[0], d->pad_before[1], (long long)d->out_h,
+        (long long)d->out_w);
     fprintf(out, " bias %d act %d", d->has_bias, (int)d->act);
     if (d->has_pool)
         fprintf(out, " pool %d %d stride %d %d out %lld %lld", d->pool_kernel[0], d->pool_kernel[1],

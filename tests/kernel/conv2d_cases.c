@@ -10,6 +10,8 @@
 static struct kt_tolerance tolerance_of(const struct mb_cpu_kernel *kernel,
                                         const struct mb_conv2d_desc *d) {
     const double terms = sqrt((double)(d->c * d->r * d->s));
+    if (strstr(kernel->name, "winograd2_5x5"))
+        return (struct kt_tolerance){0x1p-24 * (40 + 2 * terms), 2, 5e-6};
     if (strstr(kernel->name, "winograd4"))
         return (struct kt_tolerance){0x1p-24 * (40 + 2 * terms), 4, 5e-6};
     if (strstr(kernel->name, "winograd2"))
@@ -30,25 +32,34 @@ static void fixed_cases(const struct mb_cpu_kernel *kernel, const struct kt_conv
         int64_t n, c, h, w, filters, r, s;
         int32_t stride, pad, pool;
     } shapes[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},    {2, 3, 8, 8, 16, 3, 3, 1, 1, 2},
-        {1, 3, 9, 7, 5, 3, 3, 1, 1, 2},    {1, 2, 6, 11, 7, 5, 3, 2, 2, 0},
-        {3, 4, 10, 10, 9, 3, 3, 1, 0, 3},  {2, 17, 5, 5, 33, 1, 1, 1, 0, 0},
-        {1, 8, 13, 13, 8, 7, 7, 3, 3, 0},  {5, 2, 4, 4, 3, 3, 3, 1, 1, 1},
-        {2, 3, 20, 20, 64, 3, 3, 1, 1, 2}, {1, 64, 12, 12, 64, 3, 3, 1, 1, 2},
-        {1, 40, 7, 7, 72, 3, 3, 1, 1, 0},  {1, 3, 29, 29, 24, 7, 7, 2, 3, 0},
-        {1, 1, 40, 61, 2, 3, 3, 1, 1, 0},  {1, 270, 9, 9, 20, 3, 3, 1, 1, 0},
-        {2, 9, 11, 14, 40, 3, 3, 1, 1, 2}, {1, 12, 6, 6, 33, 5, 5, 1, 2, 0},
-        {1, 3, 18, 34, 65, 3, 3, 1, 1, 2}, {1, 1, 17, 16, 3, 17, 18, 1, 1, 0},
-        {3, 65, 5, 7, 65, 3, 3, 1, 0, 0},  {1, 17, 1, 1, 64, 3, 3, 1, 1, 0},
+        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},     {2, 3, 8, 8, 16, 3, 3, 1, 1, 2},
+        {1, 3, 9, 7, 5, 3, 3, 1, 1, 2},     {1, 2, 6, 11, 7, 5, 3, 2, 2, 0},
+        {3, 4, 10, 10, 9, 3, 3, 1, 0, 3},   {2, 17, 5, 5, 33, 1, 1, 1, 0, 0},
+        {1, 8, 13, 13, 8, 7, 7, 3, 3, 0},   {5, 2, 4, 4, 3, 3, 3, 1, 1, 1},
+        {2, 3, 20, 20, 64, 3, 3, 1, 1, 2},  {1, 64, 12, 12, 64, 3, 3, 1, 1, 2},
+        {1, 40, 7, 7, 72, 3, 3, 1, 1, 0},   {1, 3, 29, 29, 24, 7, 7, 2, 3, 0},
+        {1, 1, 40, 61, 2, 3, 3, 1, 1, 0},   {1, 270, 9, 9, 20, 3, 3, 1, 1, 0},
+        {2, 9, 11, 14, 40, 3, 3, 1, 1, 2},  {1, 12, 6, 6, 33, 5, 5, 1, 2, 0},
+        {1, 3, 18, 34, 65, 3, 3, 1, 1, 2},  {1, 1, 17, 16, 3, 17, 18, 1, 1, 0},
+        {3, 65, 5, 7, 65, 3, 3, 1, 0, 0},   {1, 17, 1, 1, 64, 3, 3, 1, 1, 0},
+        {1, 24, 19, 13, 40, 5, 5, 1, 2, 2}, {2, 130, 6, 9, 33, 5, 5, 1, 2, 0},
+        {1, 2, 8, 300, 16, 3, 3, 1, 1, 2},  {1, 4, 20, 150, 16, 3, 3, 1, 1, 0},
     };
+    static const enum mb_layout layouts[][3] = {/* of w, x and y */
+                                                {MB_NCHW, MB_NCHW, MB_NCHW},
+                                                {MB_NHWC, MB_NHWC, MB_NHWC},
+                                                {MB_NCHW, MB_NCHW, MB_NHWC},
+                                                {MB_NCHW, MB_NHWC, MB_NCHW},
+                                                {MB_NCHW, MB_NHWC, MB_NHWC}};
     int turn = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int layout = MB_NCHW; layout <= MB_NHWC; layout++)
+        for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
             for (int i_fill = 0; i_fill < scale->n_fills; i_fill++, turn++) {
                 struct mb_conv2d_desc d =
-                    kt_conv2d_desc((enum mb_layout)layout, shapes[i].n, shapes[i].c, shapes[i].h,
+                    kt_conv2d_desc(layouts[l][0], shapes[i].n, shapes[i].c, shapes[i].h,
                                    shapes[i].w, shapes[i].filters, shapes[i].r, shapes[i].s,
                                    shapes[i].stride, shapes[i].pad, shapes[i].pool);
+                d.x_layout = layouts[l][1], d.y_layout = layouts[l][2];
                 try_desc(kernel, scale, &d, turn, (enum kt_fill)(turn % KT_N_FILLS));
             }
 }
@@ -60,9 +71,9 @@ static uint32_t random_below(uint32_t *state, uint32_t limit) {
 
 #define PICK(state, list) (list)[random_below(state, sizeof(list) / sizeof *(list))]
 
-/* Any combination of the lists; every other one 3x3 with stride 1, which most kernels have an
- * opinion on. False when no window fits, or when there are too many products. */
-static bool random_desc(uint32_t *state, bool three, int64_t most_products,
+/* Any combination of the lists; with `square` a filter of that size and stride 1, which most
+ * kernels have an opinion on. False when no window fits, or when there are too many products. */
+static bool random_desc(uint32_t *state, int64_t square, int64_t most_products,
                         struct mb_conv2d_desc *d) {
     static const int64_t n[] = {1, 1, 2, 3}, c[] = {1, 2, 3, 5, 16, 17, 64, 65};
     static const int64_t filters[] = {1, 7, 16, 17, 64, 65}, window[] = {1, 2, 3, 5, 7};
@@ -74,17 +85,23 @@ static bool random_desc(uint32_t *state, bool three, int64_t most_products,
                                  .h = PICK(state, extent),
                                  .w = PICK(state, extent),
                                  .filters = PICK(state, filters),
-                                 .r = three ? 3 : PICK(state, window),
-                                 .s = three ? 3 : PICK(state, window),
+                                 .r = square ? square : PICK(state, window),
+                                 .s = square ? square : PICK(state, window),
                                  .stride = {1, 1}};
+    if (d->layout == MB_NCHW) {
+        d->x_layout = random_below(state, 2) ? MB_NHWC : MB_NCHW;
+        d->y_layout = random_below(state, 2) ? MB_NHWC : MB_NCHW;
+    } else {
+        d->x_layout = d->y_layout = MB_NHWC;
+    }
     const int64_t in[2] = {d->h, d->w}, size[2] = {d->r, d->s};
     int64_t out[2], pooled[2];
-    const uint32_t pool = random_below(state, three ? 3 : 5);
+    const uint32_t pool = random_below(state, square ? 3 : 5);
     for (int i = 0; i < 2; i++) {
         const uint32_t most = (uint32_t)size[i] + 1;
         d->pad_before[i] = (int32_t)random_below(state, most);
         const int32_t after = (int32_t)random_below(state, most);
-        if (!three) d->stride[i] = 1 + (int32_t)random_below(state, 3);
+        if (!square) d->stride[i] = 1 + (int32_t)random_below(state, 3);
         out[i] = pooled[i] =
             mb_window_extent(in[i], d->pad_before[i], after, size[i], d->stride[i]);
         d->pool_kernel[i] = pools[pool][i], d->pool_stride[i] = pools[pool][2 + i];
@@ -101,8 +118,9 @@ void kt_conv2d_cases(const struct mb_cpu_kernel *kernel, const struct kt_conv2d_
     fixed_cases(kernel, scale);
     uint32_t state = 1;
     for (int turn = 0; turn < scale->n_random; turn++) {
+        static const int64_t square[] = {0, 3, 0, 3, 0, 3, 0, 5};
         struct mb_conv2d_desc d;
-        if (random_desc(&state, turn & 1, scale->most_products, &d))
+        if (random_desc(&state, square[turn % 8], scale->most_products, &d))
             try_desc(kernel, scale, &d, turn / 2, (enum kt_fill)(turn / 2 % KT_N_FILLS));
     }
 }

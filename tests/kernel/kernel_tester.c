@@ -106,7 +106,6 @@ static struct sum matmul_at(const struct mb_matmul_desc *d, const float *a, cons
 
 static struct sum conv_at(const struct mb_conv2d_desc *d, const float *x, const float *w,
                           const float *bias, int64_t n, int64_t f, int64_t oy, int64_t ox) {
-    const bool nchw = d->layout == MB_NCHW;
     struct sum sum = {0, 0};
     for (int64_t c = 0; c < d->c; c++)
         for (int64_t r = 0; r < d->r; r++)
@@ -114,10 +113,10 @@ static struct sum conv_at(const struct mb_conv2d_desc *d, const float *x, const 
                 int64_t y = oy * d->stride[0] - d->pad_before[0] + r;
                 int64_t z = ox * d->stride[1] - d->pad_before[1] + s;
                 if (y < 0 || y >= d->h || z < 0 || z >= d->w) continue;
-                float xv = nchw ? x[((n * d->c + c) * d->h + y) * d->w + z]
-                                : x[((n * d->h + y) * d->w + z) * d->c + c];
-                float wv = nchw ? w[((f * d->c + c) * d->r + r) * d->s + s]
-                                : w[((r * d->s + s) * d->c + c) * d->filters + f];
+                float xv = d->x_layout == MB_NCHW ? x[((n * d->c + c) * d->h + y) * d->w + z]
+                                                  : x[((n * d->h + y) * d->w + z) * d->c + c];
+                float wv = d->layout == MB_NCHW ? w[((f * d->c + c) * d->r + r) * d->s + s]
+                                                : w[((r * d->s + s) * d->c + c) * d->filters + f];
                 sum_add(&sum, (double)xv * (double)wv);
             }
     if (bias) sum_add(&sum, (double)bias[f]);
@@ -127,7 +126,7 @@ static struct sum conv_at(const struct mb_conv2d_desc *d, const float *x, const 
 
 /* Position of y[index] of a convolution: image, filter, row, column. */
 static void conv_position(const struct mb_conv2d_desc *d, int64_t index, int64_t at[4]) {
-    const bool nchw = d->layout == MB_NCHW;
+    const bool nchw = d->y_layout == MB_NCHW;
     const int64_t extent[] = {d->filters, d->pool_h, d->pool_w};
     static const int order[2][3] = {{3, 2, 1}, {1, 3, 2}}; /* fastest first */
     for (int i = 0; i < 3; i++) {
@@ -220,6 +219,7 @@ static bool filter_is_wild(const struct trial *t, int64_t index) {
 }
 
 static void describe(char *buf, size_t size, const struct trial *t) {
+    static const char *const layouts[] = {[MB_NCHW] = "NCHW", [MB_NHWC] = "NHWC"};
     if (t->kernel->kind == MB_STEP_MATMUL) {
         const struct mb_matmul_desc *d = &t->desc->matmul;
         snprintf(buf, size,
@@ -229,13 +229,15 @@ static void describe(char *buf, size_t size, const struct trial *t) {
     } else {
         const struct mb_conv2d_desc *d = &t->desc->conv2d;
         snprintf(buf, size,
-                 "%s n %lld c %lld h %lld w %lld filters %lld r %lld s %lld stride %d,%d pad "
+                 "w %s x %s y %s n %lld c %lld h %lld w %lld filters %lld r %lld s %lld stride "
+                 "%d,%d pad "
                  "%d,%d out %lldx%lld bias %d act %d pool %d kernel %d,%d stride %d,%d",
-                 d->layout == MB_NCHW ? "NCHW" : "NHWC", (long long)d->n, (long long)d->c,
-                 (long long)d->h, (long long)d->w, (long long)d->filters, (long long)d->r,
-                 (long long)d->s, d->stride[0], d->stride[1], d->pad_before[0], d->pad_before[1],
-                 (long long)d->out_h, (long long)d->out_w, d->has_bias, (int)d->act, d->has_pool,
-                 d->pool_kernel[0], d->pool_kernel[1], d->pool_stride[0], d->pool_stride[1]);
+                 layouts[d->layout], layouts[d->x_layout], layouts[d->y_layout], (long long)d->n,
+                 (long long)d->c, (long long)d->h, (long long)d->w, (long long)d->filters,
+                 (long long)d->r, (long long)d->s, d->stride[0], d->stride[1], d->pad_before[0],
+                 d->pad_before[1], (long long)d->out_h, (long long)d->out_w, d->has_bias,
+                 (int)d->act, d->has_pool, d->pool_kernel[0], d->pool_kernel[1], d->pool_stride[0],
+                 d->pool_stride[1]);
     }
 }
 
@@ -282,7 +284,7 @@ static void spread_over_tiles(const struct trial *t, int tile, struct sum *expec
     note_unused(t, tile, rows, columns, largest);
     for (int64_t i = 0; i < d->n * d->c * d->h * d->w; i++) {
         if (isfinite(x[i])) continue;
-        const bool nchw = d->layout == MB_NCHW;
+        const bool nchw = d->x_layout == MB_NCHW;
         const int64_t in_x = nchw ? i % d->w : i / d->c % d->w;
         const int64_t in_y = nchw ? i / d->w % d->h : i / d->c / d->w % d->h;
         const int64_t n = i / (d->c * d->h * d->w);
@@ -424,6 +426,8 @@ struct mb_conv2d_desc kt_conv2d_desc(enum mb_layout layout, int64_t n, int64_t c
                                      int64_t w, int64_t filters, int64_t r, int64_t s,
                                      int32_t stride, int32_t pad, int32_t pool) {
     struct mb_conv2d_desc d = {.layout = layout,
+                               .x_layout = layout,
+                               .y_layout = layout,
                                .n = n,
                                .c = c,
                                .h = h,

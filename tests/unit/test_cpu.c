@@ -109,7 +109,32 @@ static void cnn(void **state) {
     check_once(p, 3, 2e-5);
     const char *text = pb_plan_text(p, "mind", 2);
     assert_int_equal(lines_starting(text, "step "), 3);
-    has(text, "conv2d nchw (8,3,64,64) by 64 of 3x3 + bias + relu + maxpool 2x2/2,2");
+    has(text, "conv2d nchw to nhwc (8,3,64,64) by 64 of 3x3 + bias + relu + maxpool 2x2/2,2");
+    has(text, "conv2d nhwc to nchw (8,64,32,32) by 64 of 3x3 + bias + relu + maxpool 2x2/2,2");
+}
+
+/* A value between convolutions is NHWC where nothing else reads it: %a feeds two of them, %b one
+ * and an addition, %c is an output. */
+static void layouts_between(void **state) {
+    (void)state;
+    struct pb pb;
+    pb_init(&pb);
+    uint32_t x = pb_param(&pb, MB_INPUT, pb_f32(4, 2, 5, 12, 12));
+    uint32_t a = conv_layer(&pb, x, 5, 9);
+    uint32_t b = conv_layer(&pb, a, 9, 7), c = conv_layer(&pb, a, 9, 4);
+    uint32_t d = conv_layer(&pb, b, 7, 3), e = conv_layer(&pb, c, 4, 6);
+    pb_output(&pb, pb_unary(&pb, MB_OP_NEG, b));
+    pb_output(&pb, c);
+    pb_output(&pb, d);
+    pb_output(&pb, e);
+    const struct mb_program *p = pb_done(&pb);
+    check_once(p, 6, 2e-5);
+    const char *text = pb_plan_text(p, "mind", 2);
+    has(text, "conv2d nchw to nhwc (2,5,12,12) by 9");
+    has(text, "conv2d nhwc to nchw (2,9,6,6) by 7");
+    has(text, "conv2d nhwc to nchw (2,9,6,6) by 4");
+    has(text, "conv2d nchw (2,7,3,3) by 3");
+    has(text, "conv2d nchw (2,4,3,3) by 6");
 }
 
 /* ---- every operation and dtype ---- */
@@ -726,6 +751,19 @@ static void evictor_reads_all_that_it_has(void **state) {
 }
 
 /* Each row is one that a context can be opened with, or whose instruction set is missing here. */
+/* Multiplications for each one of the direct algorithm. */
+static double products_of(const char *name) {
+    static const struct {
+        const char *part;
+        double products;
+    } winograd[] = {{"winograd4", 36 / (16 * 9.0)},
+                    {"winograd2_5x5", 36 / (4 * 25.0)},
+                    {"winograd2", 16 / (4 * 9.0)}};
+    for (size_t i = 0; i < sizeof winograd / sizeof *winograd; i++)
+        if (strstr(name, winograd[i].part)) return winograd[i].products;
+    return 1;
+}
+
 static void kernels_can_be_named(void **state) {
     (void)state;
     const struct mb_backend *be = mb_backend_cpu();
@@ -734,13 +772,12 @@ static void kernels_can_be_named(void **state) {
     struct mb_err err;
     size_t n = 0, n_winograd = 0;
     for (; be->kernel_row(n, &row); n++) {
-        const bool is_winograd = strstr(row.name, "winograd4");
         config.kernel = row.name;
         const enum mb_status st = be->probe(&config, &err);
         assert_true(st == MB_OK || (st == MB_E_UNSUPPORTED && strstr(row.name, "__avx")));
         assert_int_equal(row.op, strstr(row.name, "conv2d") ? MB_OP_CONV2D : MB_OP_MATMUL);
-        assert_true(row.products == (is_winograd ? 0.25 : 1));
-        n_winograd += is_winograd;
+        assert_true(row.products == products_of(row.name));
+        n_winograd += row.products < 1;
     }
     assert_int_equal(n, mb_cpu_n_kernels);
     assert_true(n_winograd > 0);
@@ -752,6 +789,7 @@ int main(void) {
         cmocka_unit_test(large_matmul),
         cmocka_unit_test(mlp),
         cmocka_unit_test(cnn),
+        cmocka_unit_test(layouts_between),
         cmocka_unit_test(element_operations),
         cmocka_unit_test(axis_operations),
         cmocka_unit_test(moving_operations),
