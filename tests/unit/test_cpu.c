@@ -652,7 +652,8 @@ static void integer_division_by_zero(void **state) {
     const struct mb_program *p = pb_done(&pb);
     int32_t va[] = {7, -7, INT32_MIN, 5}, vb[] = {2, 2, -1, 0}, got[4];
     const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = {"mind", "cpu", 0, 2, MB_FP32, MB_ISA_BEST, NULL};
+    const struct mb_open_config config = {"mind",      "cpu", 0,     2,   MB_FP32,
+                                          MB_ISA_BEST, NULL,  false, NULL};
     const void *weights[] = {NULL, NULL};
     struct mb_ctx *ctx = NULL;
     struct mb_buf *in[2], *out[1];
@@ -684,21 +685,23 @@ static void integer_division_by_zero(void **state) {
 static void probe_says_why(void **state) {
     (void)state;
     const struct mb_backend *be = mb_backend_cpu();
-    struct mb_open_config config = {"mind-avx2", "cpu", 0, 2, MB_FP32, MB_ISA_SCALAR, NULL};
+    struct mb_open_config config = {"mind-avx2",   "cpu", 0,     2,   MB_FP32,
+                                    MB_ISA_SCALAR, NULL,  false, NULL};
     struct mb_err err;
     assert_int_equal(be->probe(&config, &err), MB_E_UNSUPPORTED);
     config.executor = "mind";
     assert_int_equal(be->probe(&config, &err), MB_OK);
     config.executor = "torch-eager";
     assert_int_equal(be->probe(&config, &err), MB_E_INVALID);
-    config = (struct mb_open_config){"mind", "cuda", 0, 2, MB_FP32, MB_ISA_BEST, NULL};
+    config = (struct mb_open_config){"mind", "cuda", 0, 2, MB_FP32, MB_ISA_BEST, NULL, false, NULL};
     assert_int_equal(be->probe(&config, &err), MB_E_UNSUPPORTED);
-    config = (struct mb_open_config){"mind", "cpu", 0, 2, MB_TF32, MB_ISA_BEST, NULL};
+    config = (struct mb_open_config){"mind", "cpu", 0, 2, MB_TF32, MB_ISA_BEST, NULL, false, NULL};
     assert_int_equal(be->probe(&config, &err), MB_E_UNSUPPORTED);
-    config = (struct mb_open_config){"mind", "cpu", 0, 0, MB_FP32, MB_ISA_BEST, NULL};
+    config = (struct mb_open_config){"mind", "cpu", 0, 0, MB_FP32, MB_ISA_BEST, NULL, false, NULL};
     assert_int_equal(be->probe(&config, &err), MB_E_INVALID);
     for (int e = 0; e < N_EXECUTORS; e++) {
-        config = (struct mb_open_config){executors[e], "cpu", 0, 1, MB_FP32, MB_ISA_BEST, NULL};
+        config = (struct mb_open_config){executors[e], "cpu", 0,     1,   MB_FP32,
+                                         MB_ISA_BEST,  NULL,  false, NULL};
         assert_int_equal(be->probe(&config, &err),
                          needs[e] <= mb_cpu_isa() ? MB_OK : MB_E_UNSUPPORTED);
     }
@@ -767,7 +770,7 @@ static double products_of(const char *name) {
 static void kernels_can_be_named(void **state) {
     (void)state;
     const struct mb_backend *be = mb_backend_cpu();
-    struct mb_open_config config = {"mind", "cpu", 0, 1, MB_FP32, MB_ISA_BEST, NULL};
+    struct mb_open_config config = {"mind", "cpu", 0, 1, MB_FP32, MB_ISA_BEST, NULL, false, NULL};
     struct mb_kernel_row row;
     struct mb_err err;
     size_t n = 0, n_winograd = 0;
