@@ -12,7 +12,7 @@ static const char help[] =
     "merged\n"
     "again. A run that is there already is left out, with a warning; a file that was changed "
     "after\n"
-    "it was written is refused. verify checks every part; compare and report take part N as\n"
+    "it was written is refused. verify checks every part; compare takes part N as\n"
     "ALL.json#N.\n\n"
     "  -o, --output FILE   where to; stdout is a FILE too\n"
     "  -q, --quiet         no warnings, and no line at the end\n"

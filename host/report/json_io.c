@@ -137,7 +137,8 @@ static struct mb_io_object child(struct mb_io_object *parent, const char *key, b
         return o;
     }
     json_t *name = utf8(key), *value = object ? json_object() : json_array();
-    if (!name || json_object_set_new(parent->json, json_string_value(name), value))
+    /* without a name, the value is released all the same */
+    if (json_object_set_new(parent->json, json_string_value(name), value))
         out_of_memory(o.io);
     else
         o.json = value;

@@ -139,7 +139,9 @@ static void faults_are_told_with_their_place(void **state) {
     expect_fault(AT(MIND, "phases_us"), json_array(), "phases_us: is an array, not an object");
     expect_fault(AT(MATMUL, "comparisons"), json_pack("[i]", 1), "comparisons[0]: is a number");
     expect_fault(AT(MATMUL, "executors"), json_object(), "comparisons[0]: is about an executor");
-    expect_refused(json_object(), "no schema_version");
+    json_t *empty = json_object();
+    expect_refused(empty, "no schema_version");
+    json_decref(empty);
 }
 
 static void expect_unparsed(const char *text, size_t len, const char *want) {

@@ -215,8 +215,8 @@ static json_t *other_number(const json_t *old, const struct leaves *all, uint64_
 
 /* Fields that verify forms again, whatever the digest says. */
 static bool is_formed_again(const char *key) {
-    static const char *const stems[] = {"latency_", "speedup", "ci_",      "throughput",
-                                        "ratio",    "aa_",     "samples_", "block_starts"};
+    static const char *const stems[] = {"latency_", "speedup",  "ci_",         "throughput",
+                                        "ratio",    "samples_", "block_starts"};
     for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
         if (strncmp(key, stems[i], strlen(stems[i])) == 0) return true;
     return false;
