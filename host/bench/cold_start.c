@@ -191,21 +191,16 @@ static bool add_row(struct starter *s, const struct mb_executor_entry *entry,
                                  .steps_ns = mb_arena_calloc(arena, n, sizeof *row->steps_ns),
                                  .outputs_ns = mb_arena_calloc(arena, n, sizeof *row->outputs_ns),
                                  .peak_bytes = mb_arena_calloc(arena, n, sizeof(double)),
-                                 .loaded_bytes = mb_arena_calloc(arena, n, sizeof(double)),
-                                 .total_reason = "no start was measured"};
+                                 .loaded_bytes = mb_arena_calloc(arena, n, sizeof(double))};
     return row->steps_ns && row->outputs_ns && row->peak_bytes && row->loaded_bytes;
-}
-
-static const struct mb_executor_result *raced(const struct starter *s, const char *executor) {
-    for (size_t i = 0; i < s->bench->n_executors; i++)
-        if (strcmp(s->bench->executors[i].name, executor) == 0) return &s->bench->executors[i];
-    return NULL;
 }
 
 /* What kept an executor from the race keeps it from starting. */
 static void close_failed(const struct starter *s, struct mb_start_row *row) {
-    const struct mb_executor_result *e = raced(s, row->executor);
-    if (!e->valid) row->reason = e->measured ? e->invalid_reason : e->reason;
+    const struct mb_executor_result *e = NULL;
+    for (size_t i = 0; i < s->bench->n_executors && !e; i++)
+        if (strcmp(s->bench->executors[i].name, row->executor) == 0) e = &s->bench->executors[i];
+    if (e && !e->valid) row->reason = e->measured ? e->invalid_reason : e->reason;
 }
 
 static bool make_rows(struct starter *s) {
@@ -278,64 +273,6 @@ static enum mb_status start_all(struct starter *s, struct mb_err *err) {
     return MB_OK;
 }
 
-/* ---- what it comes to ---- */
-
-/* False, with the reason, where a side lacks what a total is made of. */
-static bool side_of(const struct starter *s, const struct mb_start_row *row,
-                    struct mb_total_side *side, const char **reason) {
-    const struct mb_executor_result *e = raced(s, row->executor);
-    *side = (struct mb_total_side){row->outputs_ns, row->n, e->samples_ns, e->first_of_block,
-                                   e->n_blocks};
-    if (row->n == 0)
-        *reason = row->reason ? row->reason : "no start was measured";
-    else if (row->n < MB_LEAST_STARTS)
-        *reason = "fewer than 3 cold starts make no interval";
-    else if (!e->valid || !e->n_blocks)
-        *reason = e->invalid_reason ? e->invalid_reason
-                  : e->reason       ? e->reason
-                                    : "no latency was measured";
-    else
-        return true;
-    return false;
-}
-
-static bool same_state(const struct mb_start_row *a, const struct mb_start_row *b) {
-    return a->state == b->state || a->state == MB_START_ALIKE || b->state == MB_START_ALIKE;
-}
-
-/* A pair of one precision and not of another, as for any ratio. */
-static void pair_up(struct starter *s, const struct mb_start_row *a, const struct mb_start_row *b,
-                    struct mb_start_pair *pair) {
-    struct mb_total_side x, y;
-    *pair = (struct mb_start_pair){.a = a, .b = b};
-    if (!side_of(s, a, &x, &pair->reason) || !side_of(s, b, &y, &pair->reason)) return;
-    if (raced(s, a->executor)->info.precision != raced(s, b->executor)->info.precision)
-        pair->reason = "precision differs";
-    else if (!mb_break_even(&x, &y, s->config->seed, &pair->even))
-        pair->reason = "no memory for the bootstrap";
-}
-
-static bool conclude(struct starter *s) {
-    struct mb_cold_starts *out = s->out;
-    for (size_t i = 0; i < out->n_rows; i++) {
-        struct mb_start_row *row = &out->rows[i];
-        struct mb_total_side side;
-        if (!side_of(s, row, &side, &row->total_reason)) continue;
-        row->total_reason = mb_total_times(&side, s->config->seed, row->total_ns)
-                                ? NULL
-                                : "no memory for the bootstrap";
-    }
-    out->pairs = mb_arena_calloc(&s->result->arena, 2 * out->n_rows, sizeof *out->pairs);
-    if (!out->pairs) return false;
-    const char *base = s->config->executors[0];
-    for (size_t i = 0; i < out->n_rows && strcmp(out->rows[i].executor, base) == 0; i++)
-        for (size_t k = 0; k < out->n_rows; k++)
-            if (strcmp(out->rows[k].executor, base) != 0 &&
-                same_state(&out->rows[i], &out->rows[k]))
-                pair_up(s, &out->rows[i], &out->rows[k], &out->pairs[out->n_pairs++]);
-    return true;
-}
-
 enum mb_status mb_cold_starts(const struct mb_race_config *config, const struct mb_shared *params,
                               double *const *reference, struct mb_result *result,
                               const struct mb_benchmark_result *bench, struct mb_cold_starts *out,
@@ -350,6 +287,6 @@ enum mb_status mb_cold_starts(const struct mb_race_config *config, const struct 
     if (!make_rows(&s)) return mb_fail(err, MB_E_NOMEM, "no memory for cold starts");
     enum mb_status st = start_all(&s, err);
     for (size_t i = 0; i < out->n_rows; i++) mb_scratch_folder_remove(s.lines[i].folder);
-    if (!conclude(&s)) return mb_fail(err, MB_E_NOMEM, "no memory for cold starts");
-    return st;
+    const enum mb_status end = mb_conclude_starts(bench, out, config->seed, &result->arena, err);
+    return end == MB_OK ? st : end;
 }

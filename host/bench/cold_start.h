@@ -95,4 +95,10 @@ enum mb_status mb_cold_starts(const struct mb_race_config *config, const struct 
                               const struct mb_benchmark_result *bench, struct mb_cold_starts *out,
                               struct mb_err *err);
 
+/* Forms the total times and break-evens of `out` anew, from its starts and the latencies in
+ * `bench`; the rows of the first executor named are held against the others. MB_E_NOMEM. */
+enum mb_status mb_conclude_starts(const struct mb_benchmark_result *bench,
+                                  struct mb_cold_starts *out, uint64_t seed, struct mb_arena *arena,
+                                  struct mb_err *err);
+
 #endif

@@ -68,6 +68,7 @@ static enum mb_status compile(struct server *s, struct mb_wire *wire, struct mb_
     source.len = text_len;
     source.bindings = bindings;
     enum mb_status st = mb_mind_open(&s->mind, err);
+    if (st == MB_OK) mb_mind_time_phases(s->mind, true);
     if (st == MB_OK) st = mb_mind_compile(s->mind, &source, &s->program, err);
     if (st != MB_OK) return st;
     const struct mb_mind_phases *front = mb_mind_phases(s->mind);

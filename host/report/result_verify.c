@@ -1,5 +1,6 @@
 #include "result_verify.h"
 
+#include "cold_start.h"
 #include "conclude.h"
 #include "reason.h"
 #include "runner.h"
@@ -132,6 +133,8 @@ static enum mb_status form_again(struct mb_result *r, struct mb_err *err) {
         struct mb_benchmark_result *b = &r->benchmarks[i];
         for (size_t k = 0; k < b->n_executors; k++) judge_errors(r, &b->executors[k], &r->arena);
         st = mb_conclude(b, r->seed, &r->arena, err);
+        if (st == MB_OK && b->cold_starts)
+            st = mb_conclude_starts(b, b->cold_starts, r->seed, &r->arena, err);
     }
     /* A result may be INVALID for more than its rows, but not VALID with a row that is not. */
     if (r->valid) mb_conclude_result(r, NULL);
