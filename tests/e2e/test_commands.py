@@ -29,6 +29,38 @@ def test_every_stage_prints(bare):
     assert "plan" in one_error(bare("compile", "--emit", "mlir", "tiny.mind"), 4)
 
 
+def test_time_has_every_phase_cold_and_warm(bare):
+    done = bare("compile", "--time", "--threads", 2, "tiny.mind")
+    assert done.returncode == 0 and not done.stderr
+    title, columns, *rows = done.stdout.splitlines()
+    assert int(title.split("; ")[1].split()[0]) >= 1000
+    assert columns.split() == ["us", "first", "median"]
+    times = {row[:16].strip(): row[16:].split() for row in rows[:-1]}
+    assert list(times) == ["open", "lex+parse", "check", "lower", "plan", "source to IR",
+                           "source to plan"]
+    first = {name: float(row[0]) for name, row in times.items()}
+    median = {name: float(row[1]) for name, row in times.items() if name != "open"}
+    phases = ("lex+parse", "check", "lower")
+    assert abs(first["source to IR"] - first["open"] - sum(first[p] for p in phases)) < 0.05
+    assert all(0 < median[name] for name in median)
+    assert median["source to IR"] < median["source to plan"]
+    assert rows[-1].startswith("MB/s")
+    assert bare("compile", "--time", "absent.mind").returncode == 4
+    (bare.folder / "bad.mind").write_text("relux(1)\n")
+    bad = bare("compile", "--time", "bad.mind")
+    assert bad.returncode == 5 and "E2003" in bad.stderr and bad.stdout == ""
+
+
+def test_lenient_keeps_reduced_axes_from_check_to_run(bare):
+    (bare.folder / "norm.mind").write_text("fn f(x: tensor<f32[4, 8]>) { x - mean(x, 1) }\n")
+    assert "--lenient" in bare("check", "norm.mind").stderr
+    for command in (("check",), ("compile",), ("run", "-d", "cpu", "--executors", "mind,mind-scalar",
+                                                "--samples", 3, "--json", "out.json")):
+        assert bare(command[0], *command[1:], "norm.mind").returncode == 5
+        done = bare(command[0], *command[1:], "--lenient", "norm.mind")
+        assert done.returncode == 0, done.stderr
+
+
 def test_plan_names_kernels(bare):
     plan = bare("compile", "--emit", "plan", "mlp_batch32", env={"MINDBENCH_ISA": "avx2"}).stdout
     assert "f32_" in plan and "relu" in plan

@@ -16,11 +16,13 @@
 /* ---- an allocator that counts, and fails when told ---- */
 
 static long n_allocs, n_live, fail_at; /* fail_at: 0 never, else the n-th from its setting */
+static size_t n_bytes;                 /* of all allocations together */
 
 static void *counting_alloc(size_t size) {
     n_allocs++;
     if (fail_at && --fail_at == 0) return NULL;
     n_live++;
+    n_bytes += size;
     return malloc(size);
 }
 
@@ -400,8 +402,12 @@ static void test_huge_inputs_are_refused(void **state) {
         struct mb_err err;
         size_t len, n;
         char *text = repeat(cases[i].piece, cases[i].times, &len);
+        n_bytes = 0;
         assert_int_equal(mb_mind_open(&mind, &err), MB_OK);
         assert_int_equal(compile(mind, text, len, &err), MB_E_PROGRAM);
+        /* linear in the input: what tables grow through, at most, of a node for each byte */
+        if (n_bytes > (1 << 20) + 256 * len)
+            fail_msg("%zu bytes of `%s` take %zu", len, cases[i].piece, n_bytes);
         const struct mb_diag *diags = mb_mind_diags(mind, &n);
         assert_true(n >= 1);
         for (size_t k = 0; k < n; k++) free(print(&diags[k], MB_DIAG_HUMAN, false));
