@@ -24,9 +24,9 @@ FILE *mb_outfile_stream(struct mb_outfile *file);
  * written is removed. */
 enum mb_status mb_outfile_commit(struct mb_outfile *file, struct mb_err *err);
 
-/* The same without waiting for the disk, which takes tens of milliseconds: after a power failure the
- * file may be the old one, the new one or cut short. For what is checked when it is read and can be
- * made again. */
+/* The same without waiting for the disk, which takes tens of milliseconds: after a power failure
+ * the file may be the old one, the new one or cut short. For what is checked when it is read and
+ * can be made again. */
 enum mb_status mb_outfile_commit_cache(struct mb_outfile *file, struct mb_err *err);
 
 /* Gives up: removes what was written, leaves the target, frees `file`. NULL is fine. */

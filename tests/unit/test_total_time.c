@@ -68,6 +68,10 @@ static void a_start_is_a_median_and_a_run_a_mean(void **state) {
     assert_float_equal(t[0].value, 1000, 1e-6);
     assert_float_equal(t[2].value, 1090 + 90 * 20, 1e-6);
     assert_true(t[2].low < 1090 + 90 * 15 && t[2].high > 1090 + 90 * 25);
+    for (size_t i = 0; i < N_STARTS; i++) /* 19 to 0 hundred, the median between 9 and 10 */
+        d.outputs[i][0] = 100.0 * (double)(N_STARTS - 1 - i);
+    assert_true(mb_total_times(&d.side, 42, t));
+    assert_float_equal(t[0].value, 950, 1e-6);
 }
 
 static void which_side_is_ahead(void **state) {
