@@ -239,14 +239,29 @@ out:
     return st;
 }
 
+static void take_addresses(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                           struct mb_buf *const *outputs) {
+    for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->inputs[i] = inputs[i]->data;
+    for (uint32_t i = 0; i < ctx->program->n_outputs; i++) ctx->outputs[i] = outputs[i]->data;
+}
+
 static enum mb_status cpu_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
                                  struct mb_buf *const *outputs, struct mb_err *err) {
     enum mb_status st = check_planned(ctx, err);
     if (st == MB_OK) st = check_buffers(ctx, inputs, outputs, err);
     if (st != MB_OK) return st;
-    for (uint32_t i = 0; i < ctx->n_inputs; i++) ctx->inputs[i] = inputs[i]->data;
-    for (uint32_t i = 0; i < ctx->program->n_outputs; i++) ctx->outputs[i] = outputs[i]->data;
+    take_addresses(ctx, inputs, outputs);
     return mb_cpu_exec_run(ctx->exec, ctx->inputs, ctx->outputs, err);
+}
+
+static enum mb_status cpu_operations(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                     struct mb_buf *const *outputs, struct mb_operation *out,
+                                     size_t room, size_t *n, struct mb_err *err) {
+    enum mb_status st = check_planned(ctx, err);
+    if (st == MB_OK) st = check_buffers(ctx, inputs, outputs, err);
+    if (st != MB_OK) return st;
+    take_addresses(ctx, inputs, outputs);
+    return mb_cpu_exec_operations(ctx->exec, ctx->inputs, ctx->outputs, out, room, n, err);
 }
 
 /* A launch has finished when it returns. */
@@ -276,7 +291,10 @@ static enum mb_status cpu_info(const struct mb_ctx *ctx, struct mb_exec_info *ou
     out->precision = MB_FP32;
     snprintf(out->math_mode, sizeof out->math_mode, "%s", math[ctx->isa]);
     snprintf(out->library, sizeof out->library, "mindbench %s", MB_VERSION);
-    if (ctx->exec) out->tuning_ns = mb_cpu_exec_tuning_ns(ctx->exec);
+    if (ctx->exec) {
+        out->tuning_ns = mb_cpu_exec_tuning_ns(ctx->exec);
+        out->flops = mb_cpu_exec_flops(ctx->exec);
+    }
     return MB_OK;
 }
 
@@ -316,6 +334,7 @@ const struct mb_backend *mb_backend_cpu(void) {
         .info = cpu_info,
         .plan_text = cpu_plan_text,
         .kernel_row = cpu_kernel_row,
+        .operations = cpu_operations,
     };
     return &backend;
 }

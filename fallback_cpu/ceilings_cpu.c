@@ -8,8 +8,9 @@
 
 #include <math.h>
 
-enum { REPETITIONS = 5, ALIGN = 64 };
-static const double repetition_ns = 3e6;
+enum { LEAST_REPETITIONS = 2, REPETITIONS = 6, ALIGN = 64 };
+static const double repetition_ns = 2e6;
+static const int64_t most_ns = 60000000; /* of one ceiling, on a machine that is not idle */
 static const size_t least_per_thread = (size_t)32 << 10;
 static const size_t usual_cache = (size_t)32 << 20; /* where the system does not say */
 static const size_t most_bytes = (size_t)2 << 30;
@@ -64,12 +65,13 @@ static double time_once(struct work *work, struct mb_team *team, mb_phase_fn *bo
 /* Time of one count of `body`: the least of repetitions that are long enough. What a machine can do
  * is what it does undisturbed. */
 static double time_of(struct work *work, struct mb_team *team, mb_phase_fn *body) {
+    const int64_t end_ns = mb_clock_ns() + most_ns;
     double least = INFINITY;
     /* the shorter of two: one that was interrupted is no reason to stop */
     for (work->count = 1;
          fmin(time_once(work, team, body), time_once(work, team, body)) < repetition_ns / 2;)
         work->count *= 2;
-    for (int i = 0; i < REPETITIONS; i++)
+    for (int i = 0; i < LEAST_REPETITIONS || (i < REPETITIONS && mb_clock_ns() < end_ns); i++)
         least = fmin(least, time_once(work, team, body) / (double)work->count);
     return least;
 }

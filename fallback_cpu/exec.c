@@ -2,6 +2,7 @@
 
 #include "chain.h"
 #include "choose_kernel.h"
+#include "clock.h"
 #include "cpu_isa.h"
 #include "generic.h"
 #include "plan.h"
@@ -26,6 +27,7 @@ struct phase {
 struct phase_list {
     struct phase *phases;
     int count;
+    int64_t *ends_ns; /* of the run, when its steps are timed: one for each phase and share */
 };
 
 struct mb_cpu_exec {
@@ -266,6 +268,76 @@ enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inpu
     exec->outputs = outputs;
     mb_team_run(exec->team, exec->run.count, run_body, exec);
     return finish(exec, "run", err);
+}
+
+/* ---- what each step takes and does ---- */
+
+static void timed_body(void *arg, int phase, const struct mb_thread *thread) {
+    struct mb_cpu_exec *exec = arg;
+    run_body(exec, phase, thread);
+    exec->run.ends_ns[phase * thread->count + thread->index] = mb_clock_ns();
+}
+
+static struct mb_step_cost cost_of(const struct mb_cpu_exec *exec, const struct mb_step *step) {
+    const struct mb_cpu_kernel *kernel = step->choice.kernel;
+    return mb_step_cost(exec->plan, step, kernel && kernel->products > 0 ? kernel->products : 1);
+}
+
+static void describe_step(const struct mb_cpu_exec *exec, const struct mb_step *step, double ns,
+                          struct mb_operation *out) {
+    const struct mb_step_cost cost = cost_of(exec, step);
+    const enum mb_op op = exec->plan->program->nodes[step->node].op;
+    *out = (struct mb_operation){.ns = ns, .bytes = cost.bytes, .flops = cost.flops};
+    snprintf(out->kernel, sizeof out->kernel, "%s",
+             step->choice.kernel ? step->choice.name
+             : step->is_copy     ? "copy"
+                                 : mb_op_info(op)->name);
+    mb_step_text(exec->plan, step, out->what, sizeof out->what);
+}
+
+/* A phase ends with its last share; the phases of a step follow each other. */
+static size_t describe_steps(const struct mb_cpu_exec *exec, int64_t begin_ns,
+                             struct mb_operation *out, size_t room) {
+    const int n_shares = mb_team_size(exec->team);
+    size_t n = 0;
+    for (int i = 0; i < exec->run.count; i++) {
+        int64_t end_ns = 0;
+        for (int s = 0; s < n_shares; s++) {
+            const int64_t share = exec->run.ends_ns[i * n_shares + s];
+            end_ns = share > end_ns ? share : end_ns;
+        }
+        if (i + 1 < exec->run.count && exec->run.phases[i + 1].step == exec->run.phases[i].step)
+            continue;
+        if (n < room)
+            describe_step(exec, exec->run.phases[i].step, (double)(end_ns - begin_ns), &out[n]);
+        n++;
+        begin_ns = end_ns;
+    }
+    return n;
+}
+
+enum mb_status mb_cpu_exec_operations(struct mb_cpu_exec *exec, const void *const *inputs,
+                                      void *const *outputs, struct mb_operation *out, size_t room,
+                                      size_t *n, struct mb_err *err) {
+    const size_t n_ends = (size_t)exec->run.count * (size_t)mb_team_size(exec->team);
+    if (!exec->loaded) return mb_fail(err, MB_E_INVALID, "cpu: launch before load");
+    if (!exec->run.ends_ns)
+        exec->run.ends_ns = mb_arena_calloc(&exec->plan->arena, n_ends + 1, sizeof(int64_t));
+    if (!exec->run.ends_ns)
+        return mb_fail(err, MB_E_NOMEM, "cpu: out of memory for the times of steps");
+    exec->inputs = inputs;
+    exec->outputs = outputs;
+    const int64_t begin_ns = mb_clock_ns();
+    mb_team_run(exec->team, exec->run.count, timed_body, exec);
+    *n = describe_steps(exec, begin_ns, out, room);
+    return finish(exec, "run", err);
+}
+
+double mb_cpu_exec_flops(const struct mb_cpu_exec *exec) {
+    double flops = 0;
+    for (uint32_t i = 0; i < exec->plan->run.count; i++)
+        flops += cost_of(exec, &exec->plan->run.steps[i]).flops;
+    return flops;
 }
 
 /* ---- life ---- */

@@ -33,6 +33,14 @@ enum mb_status mb_cpu_exec_load(struct mb_cpu_exec *exec, const void *const *wei
 enum mb_status mb_cpu_exec_run(struct mb_cpu_exec *exec, const void *const *inputs,
                                void *const *outputs, struct mb_err *err);
 
+/* A run with a clock between its steps (mb_backend.operations); it is otherwise as any run. */
+enum mb_status mb_cpu_exec_operations(struct mb_cpu_exec *exec, const void *const *inputs,
+                                      void *const *outputs, struct mb_operation *out, size_t room,
+                                      size_t *n, struct mb_err *err);
+
+/* Arithmetic of a run (mb_exec_info). */
+double mb_cpu_exec_flops(const struct mb_cpu_exec *exec);
+
 /* Time that mb_cpu_exec_new spent in measuring kernels. */
 double mb_cpu_exec_tuning_ns(const struct mb_cpu_exec *exec);
 

@@ -4,12 +4,12 @@
  * is taken; it packs the weights once, and then the shares of `run` are done by the threads of a
  * team, at the same time or not (threads.h).
  *
- * Values that are not finite go where PyTorch's arithmetic takes them: NaN and Inf reach every output
- * that has a product with them, 0 * Inf is NaN, no product is skipped for a zero, ReLU and max keep
- * NaN, and what pads a tile never shows. Denormals are numbers like any other. Two things may differ
- * from kernel to kernel, as they do among PyTorch's: Winograd's kernels compute 4 x 4 (or 2 x 2)
- * outputs from one patch of the image, so where the patch is not finite all may be NaN; and
- * a weight that is not finite may or may not be multiplied by the zeros of the padding.
+ * Values that are not finite go where PyTorch's arithmetic takes them: NaN and Inf reach every
+ * output that has a product with them, 0 * Inf is NaN, no product is skipped for a zero, ReLU and
+ * max keep NaN, and what pads a tile never shows. Denormals are numbers like any other. Two things
+ * may differ from kernel to kernel, as they do among PyTorch's: Winograd's kernels compute 4 x 4
+ * (or 2 x 2) outputs from one patch of the image, so where the patch is not finite all may be NaN;
+ * and a weight that is not finite may or may not be multiplied by the zeros of the padding.
  * tests/kernel holds every row to this. */
 #ifndef MB_KERNEL_H
 #define MB_KERNEL_H

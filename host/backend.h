@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-#define MB_BACKEND_ABI    5
+#define MB_BACKEND_ABI    6
 #define MB_BACKEND_SYMBOL "mb_backend_get"
 
 struct mb_ctx; /* each backend's own */
@@ -56,11 +56,23 @@ struct mb_open_config {
 struct mb_exec_info {
     enum mb_precision precision; /* of products and sums; decides whether a ratio may be printed */
     char math_mode[64];          /* for people: "fp32, avx2+fma", "fp32, oneDNN/MKL avx2" */
-    char library[96]; /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
-    double tuning_ns; /* part of plan that went into choosing by measurement: what a user who knows
-                         the choice need not spend, so it is reported apart */
+    char library[96];  /* version of what computes: "mindbench 0.1.0", "libtorch 2.11.0" */
+    double tuning_ns;  /* part of plan that went into choosing by measurement: what a user who knows
+                          the choice need not spend, so it is reported apart */
     double compile_ns; /* part of load that a compiler took: scripting, freezing */
     char device_uuid[48]; /* "GPU-3f2a...", as the driver's tools name it; "" where there is none */
+    double flops; /* arithmetic of a run by the algorithms that it really uses (mb_operation);
+                     0: it cannot tell */
+};
+
+/* A step of a run, as one run with a clock between the steps found it. */
+struct mb_operation {
+    char kernel[64]; /* row of kernels.def, or the operation's own name */
+    char what[128];  /* "matmul (32,784)x(784,512) + bias + relu" */
+    double ns;
+    double bytes; /* operands and result, each once */
+    double flops; /* of a kernel: two for each multiplication of its own algorithm (mb_kernel_row),
+                     bias, ReLU, pooling and transforms left out; else mb_node_flops */
 };
 
 /* What the device can do at best, measured on it a moment ago: what a share of a roofline is a
@@ -154,6 +166,13 @@ struct mb_backend {
     /* Row `i` of the kernels, also of those that this machine cannot run (probe tells); false from
      * the end on, and then *out is left alone. Needs no context. NULL: no kernel can be named. */
     bool (*kernel_row)(size_t i, struct mb_kernel_row *out);
+
+    /* One run, waited for, with a clock between its steps: those in the order they run, at most
+     * `room` of them into `out`, and how many there are. What lies between steps counts to the one
+     * behind it. NULL: the backend has no steps of its own to time. */
+    enum mb_status (*operations)(struct mb_ctx *ctx, struct mb_buf *const *inputs,
+                                 struct mb_buf *const *outputs, struct mb_operation *out,
+                                 size_t room, size_t *n, struct mb_err *err);
 };
 
 #ifdef __cplusplus

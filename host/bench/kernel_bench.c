@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "mind.h"
 #include "reference.h"
+#include "roofline.h"
 #include "runner.h"
 #include "stats.h"
 #include "tensors.h"
@@ -14,24 +15,6 @@
 
 enum { LEAST_RUNS = 5, MOST_RUNS = 1 << 16, MOST_DEVICE_RUNS = 1000 };
 static const double least_ns = 50e6; /* of the timed runs together */
-
-/* ---- rooflines ---- */
-
-static double read_gbps(const struct mb_ceilings *c, double bytes) {
-    size_t i = 0;
-    while (i < c->n_read && (double)c->read[i].bytes < bytes) i++;
-    if (i == 0) return c->read[0].read_gbps;
-    if (i == c->n_read) return c->read[i - 1].read_gbps;
-    const double low = (double)c->read[i - 1].bytes, high = (double)c->read[i].bytes;
-    const double at = log(bytes / low) / log(high / low);
-    return c->read[i - 1].read_gbps + at * (c->read[i].read_gbps - c->read[i - 1].read_gbps);
-}
-
-struct mb_roofline mb_roofline_of(const struct mb_ceilings *ceilings, double bytes, double flops) {
-    const double gbps = read_gbps(ceilings, bytes);
-    const double memory_ns = bytes / gbps, compute_ns = flops / ceilings->fma_gflops;
-    return (struct mb_roofline){fmax(memory_ns, compute_ns), gbps, compute_ns > memory_ns};
-}
 
 /* ---- one shape: its program, data and reference ---- */
 

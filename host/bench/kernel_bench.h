@@ -6,25 +6,16 @@
  * A row's program has one step, planned with mb_open_config.kernel. The first run and one after the
  * timed ones begin with a poisoned output and are compared with the FP64 reference.
  *
- * The roofline's time is the larger of two:
- *     bytes that any kernel must move (mb_program_bytes) / read ceiling at that working-set size
- *     arithmetic of the row's algorithm / multiply-add ceiling
- * The arithmetic is that of the matrix product or convolution alone, two operations for each
- * multiplication, times mb_kernel_row.products; bias, ReLU and transforms are left out. */
+ * The roofline (roofline.h) is of the bytes that any kernel must move (mb_program_bytes) and of the
+ * arithmetic of the row's algorithm. The arithmetic is that of the matrix product or convolution
+ * alone, two operations for each multiplication, times mb_kernel_row.products; bias, ReLU and
+ * transforms are left out. */
 #ifndef MB_KERNEL_BENCH_H
 #define MB_KERNEL_BENCH_H
 
 #include "backend.h"
 #include "kernel_shapes.h"
-
-struct mb_roofline {
-    double ns, read_gbps;
-    bool is_compute; /* the arithmetic takes longer than the bytes */
-};
-
-/* The read ceiling between two measured sizes lies on a straight line over the size's logarithm;
- * beyond the first and the last it is theirs. n_read >= 1. */
-struct mb_roofline mb_roofline_of(const struct mb_ceilings *ceilings, double bytes, double flops);
+#include "result.h"
 
 struct mb_kernel_time {
     const char *kernel; /* static */

@@ -98,6 +98,12 @@ struct mb_start_marks {
     double loaded_bytes; /* size of all files mapped: the program and its libraries */
 };
 
+/* roofline.h */
+struct mb_roofline {
+    double ns, read_gbps;
+    bool is_compute; /* the arithmetic takes longer than the bytes */
+};
+
 struct mb_executor_result {
     const char *name, *device;
     bool measured;              /* false: nothing below is filled but `reason` */
@@ -137,6 +143,11 @@ struct mb_executor_result {
      * ||error|| / ||reference||. */
     double rel_l2_error, max_abs_error, max_rel_error; /* NaN when no output was checked */
     const char *plan_text;
+    struct mb_roofline roofline;     /* ns is NaN where there is none */
+    double roofline_share;           /* roofline.ns / the measured time; NaN likewise */
+    struct mb_operation *operations; /* medians of several runs; NULL unless asked for */
+    size_t n_operations;
+    const char *operations_reason; /* why there are none, where they were asked for */
 };
 
 struct mb_cold_starts;
@@ -173,6 +184,7 @@ struct mb_benchmark_result {
     struct mb_origin origin;
     int64_t batch;           /* leading dimension of the first input, 1 for a scalar or none */
     double flops, bytes;     /* mb_program_flops, mb_program_bytes */
+    struct mb_least least;   /* mb_program_least; in no file */
     const char *params_text; /* "x: tensor<f32[32, 784]> input, w1: ... weight" */
     bool cold;               /* caches were evicted before each timed run */
     bool transfers; /* a timed run began with its inputs, and ended with its outputs, in the host's
@@ -217,6 +229,9 @@ struct mb_result {
     const char *device;                         /* "cpu" or "cuda" */
     const char *device_reason; /* why this device, when the user left it open; or NULL */
     int64_t started_unix_s;
+    bool has_ceilings; /* of the device, measured in this run */
+    struct mb_ceilings ceilings;
+    const char *ceilings_reason; /* why there are none; NULL when there are */
     struct mb_benchmark_result *benchmarks;
     size_t n_benchmarks;
     bool valid;                 /* every benchmark ran to its end and every measured row is valid */

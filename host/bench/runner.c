@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "cold_start.h"
 #include "conclude.h"
+#include "device_limits.h"
 #include "origin.h"
 #include "package.h"
 #include "random.h"
@@ -21,10 +22,12 @@ enum {
     SETTLE_NS = 2000000,   /* ... for at least this long: caches, clocks and threads wake up */
     MIN_ROUNDS_NOISE = 10, /* before an interval is trusted to end the race */
     N_ESTIMATE_RUNS = 10,  /* that say how many runs make a batch */
-    MAX_BATCH_RUNS = 1000
+    MAX_BATCH_RUNS = 1000,
+    MOST_OPERATIONS = 512
 };
 static const double batch_ns = 1e6;        /* a sample of device time: far above an event's half
                                               microsecond */
+static const double operations_ns = 2e8;   /* of runs with a clock between their steps */
 static const double energy_ns = 2e9;       /* twenty times the slowest counter's period */
 static const double least_energy_mj = 1e3; /* a thousand times what the counter can tell apart */
 
@@ -459,13 +462,46 @@ static enum mb_status run_each_once(struct race *r, enum mb_nvtx_phase purpose, 
     return MB_OK;
 }
 
+/* ---- the steps of each run ---- */
+
+static enum mb_status time_operations(struct race *r, struct racer *racer, struct mb_err *err) {
+    struct mb_executor_result *e = racer->result;
+    const double n_runs = fmin(fmax(operations_ns / e->phases.first_inference, 5), 200);
+    e->operations = mb_arena_calloc(&r->result->arena, MOST_OPERATIONS, sizeof *e->operations);
+    if (!e->operations) return mb_fail(err, MB_E_NOMEM, "no memory for the times of steps");
+    enum mb_status st =
+        mb_worker_operations(racer->worker, (uint32_t)n_runs, patience(r, racer, 2 * n_runs),
+                             e->operations, MOST_OPERATIONS, &e->n_operations, err);
+    if (st != MB_E_UNSUPPORTED) return st;
+    e->operations_reason = mb_reason(&r->result->arena, "%s", err->text);
+    return MB_OK;
+}
+
+static enum mb_status time_all_operations(struct race *r, struct mb_err *err) {
+    for (size_t i = 0; i < r->config->n_executors; i++) {
+        struct racer *racer = &r->racers[i];
+        struct mb_err why = {0};
+        if (!racer->worker) continue;
+        report_progress(r, "timing each operation", 1);
+        enum mb_status st = time_operations(r, racer, &why);
+        if (st == MB_OK) {
+            mb_worker_wait_parked(racer->worker);
+            continue;
+        }
+        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
+        drop(r, racer, st, why.text);
+    }
+    return MB_OK;
+}
+
 static enum mb_status race(struct race *r, struct mb_err *err) {
     r->bench->gpu_reason = NULL;
     open_nvml(r);
     count_other_processes(r);
     enum mb_status st = run_rounds(r, err);
     count_other_processes(r);
-    return st == MB_OK ? measure_all_energy(r, err) : st;
+    if (st == MB_OK) st = measure_all_energy(r, err);
+    return st == MB_OK && r->config->profile_ops ? time_all_operations(r, err) : st;
 }
 
 /* ---- the benchmark ---- */
@@ -475,6 +511,7 @@ static void describe(struct race *r) {
     bench->name = mb_reason(&r->result->arena, "%s", r->config->name);
     bench->file = r->config->file ? mb_reason(&r->result->arena, "%s", r->config->file) : NULL;
     mb_describe_program(r->config->program, &r->result->arena, bench);
+    bench->least = mb_program_least(r->config->program);
     bench->cold = r->config->cold;
     bench->transfers = r->config->transfers;
     bench->gpu_reason = "no executor was started";
@@ -501,6 +538,7 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         e->valid = true;
         e->rel_l2_error = e->max_abs_error = e->max_rel_error = (double)NAN;
         e->energy_per_run_mj = e->drift = e->timer_disagreement = (double)NAN;
+        e->roofline_share = e->roofline.ns = e->roofline.read_gbps = (double)NAN;
         e->timer_reason = "the race ended before";
         e->control.reason = "the race ended before";
         for (int k = 0; k < MB_N_DEVICE_SERIES; k++) e->device_time[k].n_runs = 1;
@@ -562,9 +600,11 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     *out = (struct mb_benchmark_result){0};
     enum mb_status st = set_up(&r, err), cut = MB_OK;
     if (st == MB_OK) {
+        if (config->ceilings && !config->profile && !config->compile_only)
+            cut = mb_limits_measure(config, result, err);
         if (config->compile_only)
             leave_out_of_race(&r);
-        else
+        else if (cut == MB_OK)
             cut = start_all(&r, err);
         if (cut == MB_OK && !config->profile) cut = race(&r, err);
         if (cut == MB_OK)
@@ -578,6 +618,8 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
     mb_nvml_close(r.nvml);
     if (st == MB_OK) st = mb_conclude(out, config->seed, &result->arena, err);
+    if (st == MB_OK && mb_limits_judge(config, result, out))
+        st = mb_conclude(out, config->seed, &result->arena, err);
     if (st == MB_OK && cut == MB_OK && config->n_cold_starts && !config->profile)
         cut = start_cold(&r, err);
     mb_shared_close(&r.params);

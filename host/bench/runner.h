@@ -52,9 +52,11 @@ struct mb_race_config {
     bool given;         /* overwrite puts something over them */
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
-    bool cold;      /* caches evicted before each timed run; a backend that cannot is no racer */
-    bool transfers; /* inputs up and outputs down inside each timed run */
-    bool profile;   /* no race: one run of each executor, for a profiler to capture */
+    bool cold;        /* caches evicted before each timed run; a backend that cannot is no racer */
+    bool transfers;   /* inputs up and outputs down inside each timed run */
+    bool ceilings;    /* measure them unless the result has them: for shares and floors */
+    bool profile_ops; /* time each step of a run as well, apart from the samples */
+    bool profile;     /* no race: one run of each executor, for a profiler to capture */
     struct mb_trace_log *trace; /* borrowed; what the workers did. NULL: nobody wants to know */
     double duration_s;          /* > 0: go on in rounds until then instead of counting samples */
     double max_noise;       /* > 0: until the first comparison's interval is within +- this share */

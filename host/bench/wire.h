@@ -13,7 +13,15 @@
 /* Descriptors that a worker process inherits. */
 enum { MB_FD_SOCKET = 3, MB_FD_PARAMS, MB_FD_OUTPUTS, MB_FD_TRACE /* where one is kept */ };
 
-enum mb_message { MB_MSG_PREPARE = 1, MB_MSG_RUN, MB_MSG_QUIT, MB_MSG_REPLY, MB_MSG_DEVICE_TIME };
+enum mb_message {
+    MB_MSG_PREPARE = 1,
+    MB_MSG_RUN,
+    MB_MSG_QUIT,
+    MB_MSG_REPLY,
+    MB_MSG_DEVICE_TIME,
+    MB_MSG_CEILINGS,
+    MB_MSG_OPERATIONS
+};
 
 /* A payload being written or read. All zero is an empty one. After any failure (memory, or reading
  * past the end) `bad` is set and stays set; check once, at the end. */

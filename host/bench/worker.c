@@ -53,8 +53,9 @@ static enum mb_status spawn(struct mb_worker *w, const struct mb_executor_entry 
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_adddup2(&actions, child_socket, MB_FD_SOCKET);
-    posix_spawn_file_actions_adddup2(&actions, params_fd, MB_FD_PARAMS);
-    posix_spawn_file_actions_adddup2(&actions, w->outputs.fd, MB_FD_OUTPUTS);
+    if (params_fd >= 0) posix_spawn_file_actions_adddup2(&actions, params_fd, MB_FD_PARAMS);
+    if (w->outputs.fd >= 0)
+        posix_spawn_file_actions_adddup2(&actions, w->outputs.fd, MB_FD_OUTPUTS);
     if (trace_fd >= 0) posix_spawn_file_actions_adddup2(&actions, trace_fd, MB_FD_TRACE);
     /* a group of its own: Ctrl-C reaches the parent alone, which ends the workers in good order */
     posix_spawnattr_setpgroup(&attributes, 0);
@@ -117,21 +118,26 @@ static enum mb_status ask(struct mb_worker *w, enum mb_message message, int64_t 
     return MB_OK;
 }
 
+static void put_open_config(struct mb_wire *wire, const struct mb_executor_entry *executor,
+                            const struct mb_open_config *open) {
+    const char *kernel = open->kernel ? open->kernel : "";
+    mb_wire_put_text(wire, executor->name, strlen(executor->name));
+    mb_wire_put_text(wire, executor->device, strlen(executor->device));
+    mb_wire_put_u64(wire, (uint64_t)open->device_index);
+    mb_wire_put_u64(wire, (uint64_t)open->n_threads);
+    mb_wire_put_u64(wire, (uint64_t)open->precision);
+    mb_wire_put_u64(wire, (uint64_t)open->isa_cap);
+    const char *package = open->package ? open->package : "";
+    mb_wire_put_text(wire, kernel, strlen(kernel));
+    mb_wire_put_text(wire, package, strlen(package));
+    mb_wire_put_u64(wire, open->plain_start);
+}
+
 static void put_config(struct mb_wire *wire, const struct mb_worker_config *c) {
     const struct mb_mind_source *s = &c->source;
     mb_wire_clear(wire);
     mb_wire_put_text(wire, c->benchmark, strlen(c->benchmark));
-    mb_wire_put_text(wire, c->executor->name, strlen(c->executor->name));
-    mb_wire_put_text(wire, c->executor->device, strlen(c->executor->device));
-    mb_wire_put_u64(wire, (uint64_t)c->open.device_index);
-    mb_wire_put_u64(wire, (uint64_t)c->open.n_threads);
-    mb_wire_put_u64(wire, (uint64_t)c->open.precision);
-    mb_wire_put_u64(wire, (uint64_t)c->open.isa_cap);
-    const char *kernel = c->open.kernel ? c->open.kernel : "";
-    const char *package = c->open.package ? c->open.package : "";
-    mb_wire_put_text(wire, kernel, strlen(kernel));
-    mb_wire_put_text(wire, package, strlen(package));
-    mb_wire_put_u64(wire, c->open.plain_start);
+    put_open_config(wire, c->executor, &c->open);
     mb_wire_put_u64(wire, c->trace != NULL);
     mb_wire_put_u64(wire, c->cold);
     mb_wire_put_u64(wire, c->transfers);
@@ -195,6 +201,7 @@ static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
              mb_wire_get_text(&w->wire, NULL));
     snprintf(result->info.device_uuid, sizeof result->info.device_uuid, "%s",
              mb_wire_get_text(&w->wire, NULL));
+    result->info.flops = mb_wire_get_f64(&w->wire);
     const char *plan = mb_wire_get_text(&w->wire, &len);
     result->plan_text = mb_arena_strndup(arena, plan, len);
     result->start.entered_ns = mb_wire_get_f64(&w->wire);
@@ -208,60 +215,138 @@ static enum mb_status get_prepared(struct mb_worker *w, struct mb_arena *arena,
     return MB_OK;
 }
 
-enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t deadline_ns,
-                               struct mb_arena *arena, struct mb_executor_result *result,
-                               struct mb_worker **out, struct mb_err *err) {
+/* A copy above the numbers that the child gets, so that no dup2 overwrites a source of a later one;
+ * -1 for -1. */
+static enum mb_status lift(int fd, int *out, struct mb_err *err) {
+    *out = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    return fd < 0 || *out >= 0 ? MB_OK : mb_fail(err, MB_E_NOMEM, "no descriptors for a worker");
+}
+
+static void close_if_open(int fd) {
+    if (fd >= 0) close(fd);
+}
+
+/* The process and the socket to it. Of the child's end the child alone has a copy then, so that its
+ * death ends the stream. */
+static enum mb_status connect_worker(struct mb_worker *w, const struct mb_executor_entry *executor,
+                                     enum mb_isa cap, const char *cache_folder, int params,
+                                     double *spawned_ns, struct mb_err *err) {
     enum mb_status st = MB_OK;
-    int pair[2] = {-1, -1}, child_socket = -1, params_fd = -1, trace_fd = -1;
-    char **env = NULL;
-    struct mb_worker *w = calloc(1, sizeof *w);
-    if (!w) return mb_fail(err, MB_E_NOMEM, "no memory for a worker");
-    w->socket = -1;
-    w->outputs.fd = -1;
-    w->cancel_fd = config->cancel_fd;
-    w->trace = config->trace;
-    MB_TRY(mb_shared_outputs(config->program, -1, &w->outputs, err));
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+    int pair[2] = {-1, -1}, child_socket = -1, params_fd = -1, trace_fd = -1, outputs_fd = -1;
+    char **env = mb_worker_environment(cap, cache_folder);
+    if (!env || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         st = mb_fail(err, MB_E_DEVICE, "cannot make a socket pair: %s", strerror(errno));
         goto out;
     }
     w->socket = pair[0];
-    /* above the numbers that the child gets, so that no dup2 overwrites a source of a later one */
-    child_socket = fcntl(pair[1], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    params_fd = fcntl(config->params->fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    int outputs_fd = fcntl(w->outputs.fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    if (w->trace) trace_fd = fcntl(mb_trace_log_fd(w->trace), F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    env = mb_worker_environment(config->open.isa_cap, config->cache_folder);
-    if (child_socket < 0 || params_fd < 0 || outputs_fd < 0 || (w->trace && trace_fd < 0) || !env) {
-        if (outputs_fd >= 0) close(outputs_fd);
-        st = mb_fail(err, MB_E_NOMEM, "no descriptors or memory for a worker");
-        goto out;
-    }
-    close(w->outputs.fd);
+    MB_TRY(lift(pair[1], &child_socket, err));
+    MB_TRY(lift(params, &params_fd, err));
+    MB_TRY(lift(w->trace ? mb_trace_log_fd(w->trace) : -1, &trace_fd, err));
+    MB_TRY(lift(w->outputs.fd, &outputs_fd, err));
+    close_if_open(w->outputs.fd);
     w->outputs.fd = outputs_fd;
+    *spawned_ns = (double)mb_clock_ns();
+    st = spawn(w, executor, child_socket, params_fd, trace_fd, env, err);
+out:
+    mb_worker_environment_free(env);
+    close_if_open(pair[1]);
+    close_if_open(child_socket);
+    close_if_open(params_fd);
+    close_if_open(trace_fd);
+    return st;
+}
+
+static struct mb_worker *new_worker(int cancel_fd, struct mb_trace_log *trace, struct mb_err *err) {
+    struct mb_worker *w = calloc(1, sizeof *w);
+    if (!w) {
+        mb_fail(err, MB_E_NOMEM, "no memory for a worker");
+        return NULL;
+    }
+    w->socket = -1;
+    w->outputs.fd = -1;
+    w->cancel_fd = cancel_fd;
+    w->trace = trace;
+    return w;
+}
+
+enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t deadline_ns,
+                               struct mb_arena *arena, struct mb_executor_result *result,
+                               struct mb_worker **out, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_worker *w = new_worker(config->cancel_fd, config->trace, err);
+    if (!w) return MB_E_NOMEM;
+    MB_TRY(mb_shared_outputs(config->program, -1, &w->outputs, err));
     if (config->executor->kind == MB_SCRIPT)
         put_script_config(&w->wire, config);
     else
         put_config(&w->wire, config);
-    result->start.spawned_ns = (double)mb_clock_ns();
-    MB_TRY(spawn(w, config->executor, child_socket, params_fd, trace_fd, env, err));
-    /* of the child's end the child alone has a copy, so that its death ends the stream */
-    close(child_socket);
-    close(pair[1]);
-    child_socket = pair[1] = -1;
+    MB_TRY(connect_worker(w, config->executor, config->open.isa_cap, config->cache_folder,
+                          config->params->fd, &result->start.spawned_ns, err));
     if (config->executor->kind == MB_SCRIPT) note_script(w, config->executor->name);
     MB_TRY(ask(w, MB_MSG_PREPARE, deadline_ns, err));
     MB_TRY(get_prepared(w, arena, result, err));
     *out = w;
     w = NULL;
 out:
-    mb_worker_environment_free(env);
-    if (pair[1] >= 0) close(pair[1]);
-    if (child_socket >= 0) close(child_socket);
-    if (params_fd >= 0) close(params_fd);
-    if (trace_fd >= 0) close(trace_fd);
     mb_worker_stop(w);
     return st;
+}
+
+static void get_ceilings(struct mb_wire *wire, struct mb_ceilings *out) {
+    out->n_read = mb_wire_get_u64(wire);
+    for (size_t i = 0; i < MB_CEILING_SIZES; i++) {
+        out->read[i].bytes = mb_wire_get_u64(wire);
+        out->read[i].read_gbps = mb_wire_get_f64(wire);
+    }
+    out->fma_gflops = mb_wire_get_f64(wire);
+    out->launch_ns = mb_wire_get_f64(wire);
+    out->graph_node_ns = mb_wire_get_f64(wire);
+}
+
+enum mb_status mb_worker_ceilings(const struct mb_executor_entry *executor,
+                                  const struct mb_open_config *open, int64_t deadline_ns,
+                                  int cancel_fd, struct mb_ceilings *out, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_ceilings found;
+    double spawned_ns;
+    struct mb_worker *w = new_worker(cancel_fd, NULL, err);
+    if (!w) return MB_E_NOMEM;
+    MB_TRY(connect_worker(w, executor, open->isa_cap, NULL, -1, &spawned_ns, err));
+    put_open_config(&w->wire, executor, open);
+    MB_TRY(ask(w, MB_MSG_CEILINGS, deadline_ns, err));
+    get_ceilings(&w->wire, &found);
+    if (w->wire.bad || found.n_read < 1 || found.n_read > MB_CEILING_SIZES) {
+        st = mb_fail(err, MB_E_CRASHED, "worker sent a short reply");
+        goto out;
+    }
+    *out = found;
+out:
+    mb_worker_stop(w);
+    return st;
+}
+
+static void get_operation(struct mb_wire *wire, struct mb_operation *out) {
+    snprintf(out->kernel, sizeof out->kernel, "%s", mb_wire_get_text(wire, NULL));
+    snprintf(out->what, sizeof out->what, "%s", mb_wire_get_text(wire, NULL));
+    out->ns = mb_wire_get_f64(wire);
+    out->bytes = mb_wire_get_f64(wire);
+    out->flops = mb_wire_get_f64(wire);
+}
+
+enum mb_status mb_worker_operations(struct mb_worker *w, uint32_t n_runs, int64_t deadline_ns,
+                                    struct mb_operation *out, size_t room, size_t *n,
+                                    struct mb_err *err) {
+    mb_wire_clear(&w->wire);
+    mb_wire_put_u64(&w->wire, n_runs);
+    mb_wire_put_u64(&w->wire, room);
+    enum mb_status st = ask(w, MB_MSG_OPERATIONS, deadline_ns, err);
+    if (st != MB_OK) return st;
+    const size_t n_sent = mb_wire_get_u64(&w->wire);
+    for (size_t i = 0; i < n_sent && i < room; i++) get_operation(&w->wire, &out[i]);
+    if (w->wire.bad || n_sent > room)
+        return mb_fail(err, MB_E_CRASHED, "worker sent a short reply");
+    *n = n_sent;
+    return MB_OK;
 }
 
 static enum mb_status get_samples(struct mb_worker *w, uint32_t n, double *samples_ns,

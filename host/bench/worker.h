@@ -73,6 +73,19 @@ enum mb_status mb_worker_device_time(struct mb_worker *worker, uint32_t n_sample
                                      bool evicted, int64_t deadline_ns, double *samples_ns,
                                      struct mb_err *err);
 
+/* The time of each step of a run (mb_backend.operations): medians over n_runs runs, at most `room`
+ * into `out`, *n of them. None of these runs is a sample. MB_E_UNSUPPORTED where the executor has
+ * no steps of its own. */
+enum mb_status mb_worker_operations(struct mb_worker *worker, uint32_t n_runs, int64_t deadline_ns,
+                                    struct mb_operation *out, size_t room, size_t *n,
+                                    struct mb_err *err);
+
+/* What the device of an executor can do at best, measured by a process of its own that has no
+ * program and ends with it. MB_E_UNSUPPORTED where the backend measures none. */
+enum mb_status mb_worker_ceilings(const struct mb_executor_entry *executor,
+                                  const struct mb_open_config *open, int64_t deadline_ns,
+                                  int cancel_fd, struct mb_ceilings *out, struct mb_err *err);
+
 /* False once the process has ended. */
 bool mb_worker_alive(const struct mb_worker *worker);
 

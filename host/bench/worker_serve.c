@@ -168,6 +168,26 @@ static enum mb_status evict(struct server *s, struct mb_err *err) {
     return st == MB_OK ? s->backend->sync(s->ctx, err) : st;
 }
 
+/* The texts lie in the wire until the answer. */
+static enum mb_status get_open_config(struct mb_wire *wire, const struct mb_executor_entry **entry,
+                                      struct mb_open_config *config, struct mb_err *err) {
+    const char *name = mb_wire_get_text(wire, NULL);
+    *entry = mb_executor_find(name, mb_wire_get_text(wire, NULL));
+    config->device_index = (int)mb_wire_get_u64(wire);
+    config->n_threads = (int)mb_wire_get_u64(wire);
+    config->precision = (enum mb_precision)mb_wire_get_u64(wire);
+    config->isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
+    const char *kernel = mb_wire_get_text(wire, NULL);
+    if (kernel[0]) config->kernel = kernel;
+    const char *package = mb_wire_get_text(wire, NULL);
+    if (package[0]) config->package = package;
+    config->plain_start = mb_wire_get_u64(wire);
+    if (!*entry) return mb_fail(err, MB_E_INVALID, "unknown executor %s", name);
+    config->executor = (*entry)->name;
+    config->device = (*entry)->device;
+    return MB_OK;
+}
+
 static enum mb_status prepare(struct server *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
     struct mb_wire *wire = &s->wire;
@@ -181,26 +201,10 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
 #undef PHASE
     const struct mb_executor_entry *entry = NULL;
     const char *benchmark = mb_wire_get_text(wire, NULL);
-    const char *name = mb_wire_get_text(wire, NULL);
-    entry = mb_executor_find(name, mb_wire_get_text(wire, NULL));
-    config.device_index = (int)mb_wire_get_u64(wire);
-    config.n_threads = (int)mb_wire_get_u64(wire);
-    config.precision = (enum mb_precision)mb_wire_get_u64(wire);
-    config.isa_cap = (enum mb_isa)mb_wire_get_u64(wire);
-    const char *kernel = mb_wire_get_text(wire, NULL); /* lies in the wire until the answer */
-    if (kernel[0]) config.kernel = kernel;
-    const char *package = mb_wire_get_text(wire, NULL);
-    if (package[0]) config.package = package;
-    config.plain_start = mb_wire_get_u64(wire);
+    MB_TRY(get_open_config(wire, &entry, &config, err));
     if (mb_wire_get_u64(wire)) MB_TRY(mb_trace_log_attach(MB_FD_TRACE, &s->trace, err));
     s->cold = mb_wire_get_u64(wire);
     s->transfers = mb_wire_get_u64(wire);
-    if (!entry) {
-        st = mb_fail(err, MB_E_INVALID, "unknown executor %s", name);
-        goto out;
-    }
-    config.executor = entry->name;
-    config.device = entry->device;
     s->nvtx = mb_nvtx_open(benchmark, entry->name, mb_executor_number(entry), s->trace);
     mb_nvtx_begin(s->nvtx, MB_NVTX_COMPILE, 0);
     MB_TRY(compile(s, wire, &phases, err));
@@ -215,7 +219,8 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     if (strcmp(entry->device, "cuda") == 0) record_activity(s);
     MB_TRY(s->backend->probe(&config, err));
     if (s->cold && !s->backend->evict) {
-        st = mb_fail(err, MB_E_UNSUPPORTED, "%s cannot evict the caches; use --cache warm", name);
+        st = mb_fail(err, MB_E_UNSUPPORTED, "%s cannot evict the caches; use --cache warm",
+                     entry->name);
         goto out;
     }
     MB_TRY(s->backend->open(&config, &s->ctx, err));
@@ -250,6 +255,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     mb_wire_put_text(wire, info.math_mode, strlen(info.math_mode));
     mb_wire_put_text(wire, info.library, strlen(info.library));
     mb_wire_put_text(wire, info.device_uuid, strlen(info.device_uuid));
+    mb_wire_put_f64(wire, info.flops);
     mb_wire_put_text(wire, plan, strlen(plan));
     mb_wire_put_f64(wire, (double)s->entered_ns);
     mb_wire_put_f64(wire, first_output_ns);
@@ -348,6 +354,87 @@ out:
     return st;
 }
 
+/* ---- the device and the steps ---- */
+
+static enum mb_status ceilings(struct server *s, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    struct mb_wire *wire = &s->wire;
+    struct mb_open_config config = {0};
+    const struct mb_executor_entry *entry;
+    struct mb_ceilings found = {0};
+    MB_TRY(get_open_config(wire, &entry, &config, err));
+    MB_TRY(mb_executor_backend(entry, &s->backend, err));
+    if (!s->backend->ceilings)
+        return mb_fail(err, MB_E_UNSUPPORTED, "%s measures none", entry->name);
+    MB_TRY(s->backend->open(&config, &s->ctx, err));
+    MB_TRY(s->backend->ceilings(s->ctx, &found, err));
+    mb_wire_clear(wire);
+    mb_wire_put_u64(wire, found.n_read);
+    for (size_t i = 0; i < MB_CEILING_SIZES; i++) {
+        mb_wire_put_u64(wire, found.read[i].bytes);
+        mb_wire_put_f64(wire, found.read[i].read_gbps);
+    }
+    mb_wire_put_f64(wire, found.fma_gflops);
+    mb_wire_put_f64(wire, found.launch_ns);
+    mb_wire_put_f64(wire, found.graph_node_ns);
+out:
+    return st;
+}
+
+static void put_operations(struct mb_wire *wire, const struct mb_operation *steps,
+                           const double *median_ns, size_t n) {
+    mb_wire_clear(wire);
+    mb_wire_put_u64(wire, n);
+    for (size_t i = 0; i < n; i++) {
+        mb_wire_put_text(wire, steps[i].kernel, strlen(steps[i].kernel));
+        mb_wire_put_text(wire, steps[i].what, strlen(steps[i].what));
+        mb_wire_put_f64(wire, median_ns[i]);
+        mb_wire_put_f64(wire, steps[i].bytes);
+        mb_wire_put_f64(wire, steps[i].flops);
+    }
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Before each such run one that is plain, so that it finds the caches as a sample does. */
+static enum mb_status operations(struct server *s, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    size_t n = 0;
+    if (!s->ctx) return mb_fail(err, MB_E_INVALID, "nothing is prepared");
+    const uint64_t n_runs = mb_wire_get_u64(&s->wire), room = mb_wire_get_u64(&s->wire);
+    if (!s->backend->operations)
+        return mb_fail(err, MB_E_UNSUPPORTED, "it has no steps that it can time one by one");
+    struct mb_operation *steps = calloc(room + 1, sizeof *steps);
+    double *ns = calloc(room * n_runs + 1, sizeof *ns), *median_ns = calloc(room + 1, sizeof *ns);
+    if (!steps || !ns || !median_ns) {
+        st = mb_fail(err, MB_E_NOMEM, "no memory for the times of steps");
+        goto out;
+    }
+    for (uint64_t run = 0; run < n_runs; run++) {
+        MB_TRY(run_once(s, err));
+        MB_TRY(s->backend->operations(s->ctx, s->in, s->out, steps, room, &n, err));
+        if (n > room) {
+            st = mb_fail(err, MB_E_UNSUPPORTED, "a run has %zu steps; %zu is the most", n,
+                         (size_t)room);
+            goto out;
+        }
+        for (size_t i = 0; i < n; i++) ns[i * n_runs + run] = steps[i].ns;
+    }
+    for (size_t i = 0; i < n; i++) {
+        qsort(ns + i * n_runs, n_runs, sizeof *ns, ascending);
+        median_ns[i] = mb_stats_quantile_sorted(ns + i * n_runs, n_runs, 0.5);
+    }
+    put_operations(&s->wire, steps, median_ns, n);
+out:
+    free(steps);
+    free(ns);
+    free(median_ns);
+    return st;
+}
+
 /* Before each answer, so that a crash later on takes nothing of it away. */
 static enum mb_status trace_so_far(struct server *s, struct mb_err *err) {
     struct mb_err why;
@@ -373,6 +460,19 @@ static void finish(struct server *s) {
     free(s->file);
 }
 
+static enum mb_status serve(struct server *s, enum mb_message message, struct mb_err *err) {
+    switch (message) {
+    case MB_MSG_PREPARE: return prepare(s, err);
+    case MB_MSG_RUN: return run(s, err);
+    case MB_MSG_DEVICE_TIME: return device_time(s, err);
+    case MB_MSG_CEILINGS: return ceilings(s, err);
+    case MB_MSG_OPERATIONS: return operations(s, err);
+    case MB_MSG_QUIT:
+    case MB_MSG_REPLY: break;
+    }
+    return mb_fail(err, MB_E_INVALID, "no such command");
+}
+
 int mb_worker_serve(void) {
     struct server s = {.params = {.fd = -1}, .outputs = {.fd = -1}, .entered_ns = mb_clock_ns()};
     struct mb_err err = {0};
@@ -383,9 +483,7 @@ int mb_worker_serve(void) {
     while (mb_wire_receive(MB_FD_SOCKET, INT64_MAX, -1, &message, &status, &s.wire, &err) ==
                MB_OK &&
            message != MB_MSG_QUIT) {
-        enum mb_status st = message == MB_MSG_PREPARE       ? prepare(&s, &err)
-                            : message == MB_MSG_DEVICE_TIME ? device_time(&s, &err)
-                                                            : run(&s, &err);
+        enum mb_status st = serve(&s, message, &err);
         if (st == MB_OK && s.trace) st = trace_so_far(&s, &err);
         if (st != MB_OK) {
             mb_wire_clear(&s.wire);

@@ -64,6 +64,8 @@ static const char help[] =
     "      --baseline NAME|FILE  compares with a kept result, as mindbench compare does; exit\n"
     "                         status 1 when a regression of mind is proven\n"
     "      --fail-on-inconclusive  with --baseline: exit status 2 where nothing is proven\n"
+    "      --no-roofline      measure no ceilings of the device: no shares, no floor of times\n"
+    "      --profile-ops      time each operation of a run as well, apart from the samples\n"
     "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
     "                         or ncu can capture; see scripts/profile\n"
     "      --trace FILE       with --profile: what each executor and the GPU did, and when, for\n"
@@ -99,6 +101,7 @@ struct options {
     bool quiet, progress, profile, compile_only;
     bool warm, cold, transfers;
     bool strict, lenient;
+    bool no_roofline, profile_ops;
     char *const *arguments;
     size_t n_arguments;
 };
@@ -194,6 +197,8 @@ enum option_id {
     OPT_NO_PROGRESS,
     OPT_PROFILE,
     OPT_TRACE,
+    OPT_NO_ROOFLINE,
+    OPT_PROFILE_OPS,
 };
 
 static const struct option long_options[] = {
@@ -227,6 +232,8 @@ static const struct option long_options[] = {
     {"fail-on-inconclusive", no_argument, NULL, OPT_FAIL_ON_INCONCLUSIVE},
     {"profile", no_argument, NULL, OPT_PROFILE},
     {"trace", required_argument, NULL, OPT_TRACE},
+    {"no-roofline", no_argument, NULL, OPT_NO_ROOFLINE},
+    {"profile-ops", no_argument, NULL, OPT_PROFILE_OPS},
     {"quiet", no_argument, NULL, 'q'},
     {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
     {"help", no_argument, NULL, 'h'},
@@ -238,6 +245,8 @@ static bool take_option(int option, char *value, struct options *o) {
     case 'd': return mb_device_option_parse(value, "run", &o->device);
     case 'q': o->quiet = true; return true;
     case OPT_NO_PROGRESS: o->progress = false; return true;
+    case OPT_NO_ROOFLINE: o->no_roofline = true; return true;
+    case OPT_PROFILE_OPS: o->profile_ops = true; return true;
     case OPT_PROFILE: o->profile = true; return true;
     case OPT_TRANSFERS: o->transfers = true; return true;
     case OPT_COMPILE_ONLY: o->compile_only = true; return true;
@@ -595,6 +604,8 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .n_warmup = (uint32_t)o->warmup,
                                               .cold = cold,
                                               .transfers = o->transfers,
+                                              .ceilings = !o->no_roofline,
+                                              .profile_ops = o->profile_ops,
                                               .profile = o->profile,
                                               .n_cold_starts = cold ? 0 : (uint32_t)o->cold_starts,
                                               .compile_only = o->compile_only,
@@ -656,6 +667,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
                                .device = p->device,
                                .device_reason = p->device_reason,
                                .started_unix_s = (int64_t)time(NULL)};
+    if (o->no_roofline) result.ceilings_reason = "--no-roofline";
     mb_arena_init(&result.arena);
     status = race_all(o, p, cancel_fd, trace, &result);
     if (status < 0) {

@@ -136,6 +136,18 @@ void mb_plan_free(struct mb_plan *plan); /* NULL is fine */
  * then memory. Always terminated, cut to `size`. */
 void mb_plan_text(const struct mb_plan *plan, char *buf, size_t size);
 
+/* The step without its place and times: "matmul (32,784)x(784,512) + bias + relu", "reduce_sum:
+ * tensor<f32[32]>". Always terminated, cut to `size`. */
+void mb_step_text(const struct mb_plan *plan, const struct mb_step *step, char *buf, size_t size);
+
+/* What a step moves and computes (mb_operation). `products`: multiplications of a kernel for each
+ * one of the direct algorithm. */
+struct mb_step_cost {
+    double bytes, flops;
+};
+struct mb_step_cost mb_step_cost(const struct mb_plan *plan, const struct mb_step *step,
+                                 double products);
+
 #ifdef __cplusplus
 }
 #endif

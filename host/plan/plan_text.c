@@ -42,20 +42,6 @@ static void put_conv2d(struct text *text, const struct mb_conv2d_desc *d) {
             d->pool_stride[1]);
 }
 
-static void put_kernel_step(struct text *text, const struct mb_step *step) {
-    put(text, "%s: ", step->choice.name);
-    if (step->kind == MB_STEP_CONV2D)
-        put_conv2d(text, &step->desc.conv2d);
-    else
-        put_matmul(text, &step->desc.matmul);
-    if (step->packs_in_run) put(text, ", packs weights in each run");
-    put(text, "; %s %.1f us", step->choice.measured ? "measured" : "estimated",
-        step->choice.cost_ns / 1e3);
-    if (step->choice.runner_up)
-        put(text, " (%s %.1f us)", step->choice.runner_up, step->choice.runner_up_ns / 1e3);
-    if (step->choice.left_out) put(text, ", left out: %s", step->choice.left_out);
-}
-
 static void put_chain(struct text *text, const struct mb_plan *plan, const struct mb_step *step) {
     char type[128];
     put(text, "chain");
@@ -65,24 +51,54 @@ static void put_chain(struct text *text, const struct mb_plan *plan, const struc
         mb_type_text(type, sizeof type, &plan->program->nodes[step->node].type, NULL));
 }
 
+static void put_what(struct text *text, const struct mb_plan *plan, const struct mb_step *step) {
+    char type[128];
+    const struct mb_node *node = &plan->program->nodes[step->node];
+    if (step->is_copy)
+        put(text, "copy to output %u", step->output);
+    else if (step->n_chain)
+        put_chain(text, plan, step);
+    else if (!step->choice.kernel)
+        put(text, "%s: %s", mb_op_info(node->op)->name,
+            mb_type_text(type, sizeof type, &node->type, NULL));
+    else if (step->kind == MB_STEP_CONV2D)
+        put_conv2d(text, &step->desc.conv2d);
+    else
+        put_matmul(text, &step->desc.matmul);
+}
+
+static void put_kernel_step(struct text *text, const struct mb_plan *plan,
+                            const struct mb_step *step) {
+    put(text, "%s: ", step->choice.name);
+    put_what(text, plan, step);
+    if (step->packs_in_run) put(text, ", packs weights in each run");
+    put(text, "; %s %.1f us", step->choice.measured ? "measured" : "estimated",
+        step->choice.cost_ns / 1e3);
+    if (step->choice.runner_up)
+        put(text, " (%s %.1f us)", step->choice.runner_up, step->choice.runner_up_ns / 1e3);
+    if (step->choice.left_out) put(text, ", left out: %s", step->choice.left_out);
+}
+
 static void put_list(struct text *text, const struct mb_plan *plan, const char *title,
                      const struct mb_step_list *list) {
-    char type[128];
     for (uint32_t i = 0; i < list->count; i++) {
         const struct mb_step *step = &list->steps[i];
-        const struct mb_node *node = &plan->program->nodes[step->node];
-        put(text, "%s %u: %%%u = ", title, i, node->id);
-        if (step->choice.kernel)
-            put_kernel_step(text, step);
-        else if (step->n_chain)
-            put_chain(text, plan, step);
-        else if (step->is_copy)
-            put(text, "copy to output %u", step->output);
-        else
-            put(text, "generic %s: %s", mb_op_info(node->op)->name,
-                mb_type_text(type, sizeof type, &node->type, NULL));
+        put(text, "%s %u: %%%u = ", title, i, plan->program->nodes[step->node].id);
+        if (step->choice.kernel) {
+            put_kernel_step(text, plan, step);
+        } else {
+            if (!step->is_copy && !step->n_chain) put(text, "generic ");
+            put_what(text, plan, step);
+        }
         put(text, "\n");
     }
+}
+
+void mb_step_text(const struct mb_plan *plan, const struct mb_step *step, char *buf, size_t size) {
+    struct text text = {buf, size};
+    if (size == 0) return;
+    buf[0] = '\0';
+    put_what(&text, plan, step);
 }
 
 void mb_plan_text(const struct mb_plan *plan, char *buf, size_t size) {

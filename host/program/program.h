@@ -196,6 +196,16 @@ double mb_program_flops(const struct mb_program *program);
 /* Bytes any implementation must move: each parameter read once and each output written once. */
 double mb_program_bytes(const struct mb_program *program);
 
+/* The least that a run of the program takes, of what is not known to be avoidable: bytes of the
+ * parameters that wholly go into an output, and arithmetic of the matrix products and convolutions
+ * on the inputs' side by the cheapest algorithms known (Strassen's, Winograd's F(6x6)). What only a
+ * part of may be read (slices, gathers), what can be computed ahead, and what is there twice are
+ * left out: too little is no error, too much would be. Zero without memory. */
+struct mb_least {
+    double bytes, flops;
+};
+struct mb_least mb_program_least(const struct mb_program *program);
+
 /* The IR text in mindc's form (`compile --emit ir`). False on a write error. What differs, since
  * this program is of inlined calls with known shapes: parameters are `input` lines; scalars that
  * are known have no id until a tensor needs them, and then are const.f32, const.i32 and const.bool

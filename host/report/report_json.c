@@ -1,6 +1,7 @@
 /* inference_results.json: the object that results/schema.json describes, key for key. Each function
  * here both writes and reads (json_io.h): a new field is one line. */
 #include "json_io.h"
+#include "json_roofline.h"
 #include "report.h"
 #include "report_json_starts.h"
 #include "report_noise.h"
@@ -239,12 +240,14 @@ static void executor(struct mb_io_object *o, const struct mb_benchmark_result *b
     mb_io_text(o, "energy_reason", &e->energy_reason);
     gpu_states(o, e);
     o->blank = !e->measured;
-    mb_io_derived_number(o, "roofline_share", (double)NAN);
+    if (o->io->reading) e->roofline_share = (double)NAN;
+    mb_io_number(o, "roofline_share", &e->roofline_share, 1);
     precision(o, &e->info.precision, true);
     mb_io_chars(o, "math_mode", e->info.math_mode, sizeof e->info.math_mode);
     mb_io_chars(o, "library", e->info.library, sizeof e->info.library);
     mb_io_text(o, "plan", &e->plan_text);
     o->blank = false;
+    mb_json_roofline(o, e);
     phases(o, e);
     samples(o, e);
     mb_report_noise(o, e);
@@ -343,7 +346,7 @@ static int find_comparison(const struct mb_benchmark_result *b, const char *riva
 /* Files written before there was all this lack it. */
 static void end_of_race(struct mb_io_object *o, struct mb_benchmark_result *b) {
     int64_t n_controls = (int64_t)b->n_controls, n_false_alarms = (int64_t)b->n_false_alarms;
-    if (!mb_io_optional(o, "ended_by", b->ended_by || b->floor_reason)) return;
+    if (!mb_io_optional(o, "ended_by", b->ended_by || b->floor_reason || b->floor_ns > 0)) return;
     mb_io_number(o, "floor_us", &b->floor_ns, us);
     mb_io_text(o, "floor_reason", &b->floor_reason);
     mb_io_text(o, "ended_by", &b->ended_by);
@@ -495,6 +498,7 @@ static void whole(struct mb_io_object *o, struct mb_result *r, struct mb_machine
     mb_io_number(&tolerance, "max_rel", &r->tolerance_max_rel, 1);
     mb_io_end(&tolerance);
     validity(o, &r->valid, &r->invalid_reason);
+    mb_json_ceilings(o, r);
     system_info(o, r, machine);
     benchmarks(o, r);
 }

@@ -4,6 +4,7 @@
 #include "report_page.h"
 #include "report_starts.h"
 #include "report_view.h"
+#include "roofline.h"
 
 #include <langinfo.h>
 #include <math.h>
@@ -177,11 +178,19 @@ static struct mb_time_unit common_unit(const struct mb_benchmark_result *b) {
     return mb_view_unit(isfinite(smallest) ? smallest : 1, largest);
 }
 
+/* Of the roofline, and which side of it: "97% mem", "87% fma". */
+static void share_text(char *buf, size_t size, const struct mb_roofline *roofline, double share) {
+    if (isfinite(share))
+        snprintf(buf, size, "%.0f%% %s", 100 * share, roofline->is_compute ? "fma" : "mem");
+    else
+        snprintf(buf, size, "-");
+}
+
 static void put_executors(const struct mb_page *page, const struct mb_benchmark_result *b) {
     enum { N_BASE = 9 };
     struct mb_column columns[] = {
-        {"Executor", 12, false},    {"Median", 6, true}, {"p95", 6, true},     {"p99", 6, true},
-        {"95% interval", 14, true}, {"rel L2", 7, true}, {"max err", 7, true}, {"eager", 5, false},
+        {"Executor", 12, false},    {"Median", 6, true}, {"p95", 6, true},  {"p99", 6, true},
+        {"95% interval", 14, true}, {"rel L2", 7, true}, {"roof", 8, true}, {"eager", 5, false},
         {"result", 7, false},       {"Math", 0, false},
     };
     int n_columns = N_BASE;
@@ -200,7 +209,7 @@ static void put_executors(const struct mb_page *page, const struct mb_benchmark_
         const struct mb_executor_result *e = &b->executors[i];
         const struct mb_summary *s = &e->latency_ns;
         const double times[] = {s->p50, s->p95, s->p99, s->ci_low, s->ci_high};
-        char text[5][32], interval[80], rel_l2[32], max_error[32], reason[640];
+        char text[5][32], interval[80], rel_l2[32], share[32], reason[640];
         const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
         if (!e->measured) {
             problem(e, reason, sizeof reason);
@@ -211,7 +220,7 @@ static void put_executors(const struct mb_page *page, const struct mb_benchmark_
         for (int t = 0; t < 5; t++) mb_view_number(text[t], sizeof text[t], times[t] / unit.ns);
         snprintf(interval, sizeof interval, "[%s, %s]", text[3], text[4]);
         snprintf(rel_l2, sizeof rel_l2, "%.1e", e->rel_l2_error);
-        snprintf(max_error, sizeof max_error, "%.1e", e->max_abs_error);
+        share_text(share, sizeof share, &e->roofline, e->roofline_share);
         bool ratio = e->valid && mb_view_has_ratio(c);
         const char *against = !strcmp(e->name, MB_REPORT_PYTORCH) ? "(is)" : "-";
         struct mb_cell cells[] = {
@@ -221,7 +230,7 @@ static void put_executors(const struct mb_page *page, const struct mb_benchmark_
             {text[2], MB_PLAIN},
             {isfinite(s->ci_low) ? interval : "-", MB_PLAIN},
             {isfinite(e->rel_l2_error) ? rel_l2 : "-", MB_PLAIN},
-            {isfinite(e->max_abs_error) ? max_error : "-", MB_PLAIN},
+            {share, MB_PLAIN},
             {ratio ? mb_verdict_name(c->verdict) : against,
              ratio ? verdict_color(c->verdict) : MB_PLAIN},
             {e->valid ? "VALID" : "INVALID", e->valid ? MB_PLAIN : MB_RED},
@@ -233,6 +242,57 @@ static void put_executors(const struct mb_page *page, const struct mb_benchmark_
             mb_page_prose(page, 2, MB_RED, "%s", reason);
         }
         if (e->throttled) mb_page_prose(page, 2, MB_RED, "throttled: %s", e->throttled);
+    }
+}
+
+/* ---- each operation of a run ---- */
+
+static void put_operation(const struct mb_page *page, const struct mb_column *columns,
+                          const struct mb_result *result, const struct mb_operation *op,
+                          double sum_ns) {
+    struct mb_roofline roofline = {(double)NAN, (double)NAN, false};
+    char time[32], share[32], roof[32];
+    if (result->has_ceilings) roofline = mb_roofline_of(&result->ceilings, op->bytes, op->flops);
+    mb_view_time_short(time, sizeof time, op->ns);
+    snprintf(share, sizeof share, "%.1f%%", 100 * op->ns / sum_ns);
+    share_text(roof, sizeof roof, &roofline, roofline.ns / op->ns);
+    const struct mb_cell cells[] = {{op->kernel, MB_PLAIN},
+                                    {time, MB_PLAIN},
+                                    {share, MB_PLAIN},
+                                    {roof, MB_PLAIN},
+                                    {op->what, MB_PLAIN}};
+    mb_page_row(page, columns, 5, cells, 5);
+}
+
+static void put_operations(const struct mb_page *page, const struct mb_result *result,
+                           const struct mb_benchmark_result *b) {
+    struct mb_column columns[] = {{"Kernel", 29, false},
+                                  {"time", 7, true},
+                                  {"share", 6, true},
+                                  {"roof", 8, true},
+                                  {"What", 0, false}};
+    char sum[32], whole[32], rest[32];
+    columns[4].width = page->columns - mb_page_table_width(columns, 4) - 1;
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        double sum_ns = 0;
+        if (!e->n_operations && !e->operations_reason) continue;
+        putc('\n', page->out);
+        mb_page_prose(page, 0, MB_PLAIN, "%s, operations of %s%s%s", b->name, e->name,
+                      e->n_operations ? " (runs apart from the samples):" : ": not measured: ",
+                      e->n_operations ? "" : e->operations_reason);
+        if (!e->n_operations) continue;
+        for (size_t k = 0; k < e->n_operations; k++) sum_ns += e->operations[k].ns;
+        mb_page_head(page, columns, 5);
+        for (size_t k = 0; k < e->n_operations; k++)
+            put_operation(page, columns, result, &e->operations[k], sum_ns);
+        const double rest_ns = e->latency_ns.p50 - sum_ns;
+        if (isnan(rest_ns)) continue;
+        mb_page_prose(page, 2, MB_PLAIN, "sum %s; median latency %s; remainder %s%s (%.1f%%)",
+                      mb_view_time_short(sum, sizeof sum, sum_ns),
+                      mb_view_time_short(whole, sizeof whole, e->latency_ns.p50),
+                      rest_ns < 0 ? "-" : "", mb_view_time_short(rest, sizeof rest, fabs(rest_ns)),
+                      100 * rest_ns / e->latency_ns.p50);
     }
 }
 
@@ -381,6 +441,25 @@ static void put_phases(const struct mb_page *page, const struct mb_benchmark_res
     put_tuning(page, b);
 }
 
+/* ---- what the device can do ---- */
+
+static void put_ceilings(const struct mb_page *page, const struct mb_result *result) {
+    const struct mb_ceilings *c = &result->ceilings;
+    if (!result->has_ceilings) {
+        mb_page_prose(page, 0, MB_PLAIN, "Share of roofline (roof): not measured: %s.",
+                      result->ceilings_reason ? result->ceilings_reason
+                                              : "no ceiling was measured");
+        return;
+    }
+    mb_page_prose(
+        page, 0, MB_PLAIN,
+        "roof: share of what the device can do, measured in this run: %.0f GB/s of reads in "
+        "%zu KiB, %.0f GB/s in %zu MiB (mem), %.0f GFLOP/s of multiply-adds (fma); bytes of "
+        "parameters and outputs, arithmetic of the executor's own algorithms.",
+        c->read[0].read_gbps, c->read[0].bytes >> 10, c->read[c->n_read - 1].read_gbps,
+        c->read[c->n_read - 1].bytes >> 20, c->fma_gflops);
+}
+
 /* ---- all of it ---- */
 
 static struct mb_page page_of(FILE *out, int columns, bool color) {
@@ -402,6 +481,8 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     for (size_t i = 0; i < result->n_benchmarks; i++) put_executors(&page, &result->benchmarks[i]);
     for (size_t i = 0; i < result->n_benchmarks && strcmp(result->device, "cpu") != 0; i++)
         put_device_time(&page, &result->benchmarks[i]);
+    for (size_t i = 0; i < result->n_benchmarks; i++)
+        put_operations(&page, result, &result->benchmarks[i]);
     for (size_t i = 0; i < result->n_benchmarks; i++) put_phases(&page, &result->benchmarks[i]);
     bool has_starts = false;
     for (size_t i = 0; i < result->n_benchmarks; i++) {
@@ -410,8 +491,7 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     }
 
     putc('\n', out);
-    mb_page_prose(&page, 0, MB_PLAIN,
-                  "Share of roofline: not measured: a run measures no ceilings of the machine.");
+    put_ceilings(&page, result);
     if (!has_starts)
         mb_page_prose(&page, 0, MB_PLAIN,
                       "Total time and break-even: not measured: no cold starts were asked for; use "

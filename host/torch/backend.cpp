@@ -413,6 +413,7 @@ const mb_backend backend = {
     info,
     plan_text,
     /*kernel_row=*/nullptr,
+    /*operations=*/nullptr,
 };
 
 } // namespace

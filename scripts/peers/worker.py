@@ -14,7 +14,7 @@ import struct
 import sys
 
 SOCKET = 3  # the descriptor that the harness passes on
-PREPARE, RUN, QUIT, REPLY, DEVICE_TIME = 1, 2, 3, 4, 5
+PREPARE, RUN, QUIT, REPLY, DEVICE_TIME, CEILINGS, OPERATIONS = range(1, 8)
 OK, UNSUPPORTED, DEVICE = 0, 3, 5  # enum mb_status
 
 
@@ -65,6 +65,8 @@ def answer(session, module, message, payload):
     try:
         if message == DEVICE_TIME:
             return UNSUPPORTED, text("it has no clock apart from the host's")
+        if message == OPERATIONS:
+            return UNSUPPORTED, text("it has no steps that it can time one by one")
         if message == RUN:
             return OK, session.run(payload)
         asked = time.monotonic()

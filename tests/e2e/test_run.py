@@ -153,7 +153,8 @@ def test_csv_and_markdown(fake):
 
 
 def test_argv_is_recorded_as_typed(bare):
-    bare("run", "--samples", 2, "--executors", "mind,mind-scalar", "--json", "out.json", "tiny.mind")
+    bare("run", "--samples", 2, "--executors", "mind,mind-scalar", "--json", "out.json", "tiny.mind",
+         roofline=True)
     assert bare.result()["argv"] == ["mindbench", "run", "--samples", "2", "--executors",
                                      "mind,mind-scalar", "--json", "out.json", "tiny.mind"]
 

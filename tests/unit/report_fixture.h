@@ -64,6 +64,8 @@ static void fixture_measured(struct mb_executor_result *e, double *samples, cons
         .max_abs_error = 3.4e-6,
         .max_rel_error = 5.6e-7,
         .plan_text = "one step",
+        .roofline = {(double)NAN, (double)NAN, false},
+        .roofline_share = (double)NAN,
     };
     e->energy_per_run_mj = (double)NAN;
     e->energy_reason = "no executor names a GPU";
@@ -178,6 +180,15 @@ static void fixture_make(struct fixture *f) {
     fixture_unmeasured(&f->executors[0][3], "torch-aoti",
                        "this PyTorch installation cannot import its compiler; install torch with "
                        "its dependencies");
+    static struct mb_operation operations[] = {
+        {"f32_gemv__avx2", "matmul (1,4096)x(4096,4096)", 77e6, 67141632, 33554432},
+        {"relu", "relu: tensor<f32[1,4096]>", 2e6, 32768, 4096}};
+    f->executors[0][0].info.flops = 33554432;
+    f->executors[0][0].roofline = (struct mb_roofline){60e6, 25.5, false};
+    f->executors[0][0].roofline_share = 0.75;
+    f->executors[0][0].operations = operations;
+    f->executors[0][0].n_operations = 2;
+    f->executors[0][1].operations_reason = "it has no steps that it can time one by one";
     f->comparisons[0][0] = fixture_ratio("mind", "torch-eager", 1.105, 1.0949, 1.1151, MB_FAST);
     f->comparisons[0][1] = fixture_ratio("mind", "torch-jit", 0.99, 0.96, 1.021, MB_AMBIGUOUS);
     f->comparisons[0][2] = fixture_ratio("torch-jit", "torch-eager", 1.116, 1.1, 1.13, MB_FAST);
@@ -252,6 +263,12 @@ static void fixture_make(struct fixture *f) {
                 (double)f->benchmarks[i].batch / (f->executors[i][k].latency_ns.mean * 1e-9);
 
     f->result = (struct mb_result){
+        .has_ceilings = true,
+        .ceilings = {.read = {{65536, 300.5}, {134217728, 20.25}},
+                     .n_read = 2,
+                     .fma_gflops = 200.5,
+                     .launch_ns = (double)NAN,
+                     .graph_node_ns = (double)NAN},
         .argc = 2,
         .argv = fixture_argv,
         .seed = 42,

@@ -1,6 +1,7 @@
 /* The table of shapes and its programs; rooflines. */
 #include "kernel_bench.h"
 #include "mind.h"
+#include "roofline.h"
 
 #include <math.h>
 #include <setjmp.h>
