@@ -1,5 +1,6 @@
 #include "conclude.h"
 
+#include "paired.h"
 #include "reason.h"
 
 #include <math.h>
@@ -57,28 +58,66 @@ static enum mb_status conclude_row(struct mb_executor_result *e, int64_t batch, 
     return st;
 }
 
+static struct mb_series series_of(const struct mb_executor_result *e) {
+    return (struct mb_series){e->samples_ns, e->first_of_block, e->process_of_block, e->n_blocks};
+}
+
+/* A verdict must not claim less than the controls show that this race can tell from none. */
+static void judge_ratio(struct mb_comparison *c, double least_effect, struct mb_arena *arena) {
+    c->verdict = mb_stats_verdict(&c->speedup, least_effect);
+    if (c->verdict == MB_AMBIGUOUS) return;
+    if (isnan(c->detectable)) {
+        c->verdict = MB_AMBIGUOUS;
+        c->verdict_reason = "no A/A control says what this race could have told from none";
+        return;
+    }
+    const double claimed =
+        c->verdict == MB_SAME ? log1p(least_effect) : fabs(log(c->speedup.value));
+    if (claimed >= log1p(c->detectable)) return;
+    c->verdict_reason = mb_reason(arena, "%s within what the A/A controls show as noise: %.1f %%",
+                                  mb_verdict_name(c->verdict), 100 * c->detectable);
+    c->verdict = MB_AMBIGUOUS;
+}
+
 struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
-                                          const struct mb_executor_result *b, uint64_t seed,
+                                          const struct mb_executor_result *b,
+                                          const struct mb_conclude_settings *settings,
                                           struct mb_arena *arena) {
     struct mb_comparison c = {.a = a->name, .b = b->name, .withheld = true};
-    const size_t blocks = a->n_blocks < b->n_blocks ? a->n_blocks : b->n_blocks;
+    const struct mb_series x = series_of(a), y = series_of(b);
     if (!a->measured || !b->measured) {
         c.reason = mb_reason(arena, "%s was not measured", (a->measured ? b : a)->name);
     } else if (!a->valid || !b->valid) {
         c.reason = mb_reason(arena, "%s is INVALID", (a->valid ? b : a)->name);
     } else if (a->info.precision != b->info.precision) {
         c.reason = "precision differs";
-    } else if (blocks == 0) {
+    } else if (mb_paired_clusters(&x, &y) == 0) {
         c.reason = "no block was measured on both sides";
     } else {
+        const struct mb_noise noise_a = mb_paired_noise(&x), noise_b = mb_paired_noise(&y);
         c.withheld = false;
-        c.speedup = mb_stats_paired_speedup(a->samples_ns, a->first_of_block, b->samples_ns,
-                                            b->first_of_block, blocks, seed);
-        c.throughput_ratio = mb_stats_paired_throughput(
-            a->samples_ns, a->first_of_block, b->samples_ns, b->first_of_block, blocks, seed);
-        c.verdict = mb_stats_verdict(&c.speedup, MB_LEAST_EFFECT);
+        c.speedup = mb_paired_speedup(&x, &y, settings->seed);
+        c.throughput_ratio = mb_paired_throughput(&x, &y, settings->seed);
+        c.detectable = mb_paired_detectable(&noise_a, &noise_b, mb_paired_clusters(&x, &y));
+        judge_ratio(&c, settings->least_effect, arena);
     }
     return c;
+}
+
+/* The executor against itself. */
+static void conclude_control(struct mb_executor_result *e,
+                             const struct mb_conclude_settings *settings) {
+    const struct mb_series side = series_of(e);
+    const struct mb_noise noise = mb_paired_noise(&side);
+    e->control = (struct mb_control){.reason = "it ran in one process only"};
+    if (!e->measured || !e->valid) {
+        e->control.reason = e->invalid_reason ? e->invalid_reason : e->reason;
+    } else if (noise.n) {
+        e->control.reason = NULL;
+        e->control.ratio = mb_paired_control(&side, settings->seed);
+        e->control.verdict = mb_stats_verdict(&e->control.ratio, settings->least_effect);
+        e->control.detectable = mb_paired_detectable(&noise, &noise, noise.n);
+    }
 }
 
 static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }

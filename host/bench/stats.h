@@ -30,20 +30,6 @@ double mb_stats_whole_ps(double ns);
 /* q in [0, 1] of a sorted array. */
 double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
 
-/* Speed-up of a over b from paired blocks: block i of side a has the samples
- * a[first_a[i]] .. a[first_a[i + 1] - 1], block i of b likewise, and both were measured close in
- * time. value = median over blocks of (median of b's block / median of a's block); the interval is
- * the 95 % percentile bootstrap over blocks (10,000 resamples). n_blocks >= 1. NaN without memory.
- */
-struct mb_interval mb_stats_paired_speedup(const double *a, const size_t *first_a, const double *b,
-                                           const size_t *first_b, size_t n_blocks, uint64_t seed);
-
-/* Throughput of a over that of b from the same blocks: value = mean of b's samples / mean of a's,
- * so that it agrees with the two means; the interval resamples blocks, both sides' together. */
-struct mb_interval mb_stats_paired_throughput(const double *a, const size_t *first_a,
-                                              const double *b, const size_t *first_b,
-                                              size_t n_blocks, uint64_t seed);
-
 /* The smallest relative difference that matters, unless the user says otherwise. */
 #define MB_LEAST_EFFECT 0.02
 
@@ -53,5 +39,9 @@ enum mb_verdict { MB_FAST, MB_SLOW, MB_SAME, MB_AMBIGUOUS };
  * `least` is the smallest relative difference that matters. */
 enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least);
 const char *mb_verdict_name(enum mb_verdict verdict); /* "FAST", "SLOW", "SAME", "AMBG" */
+
+/* Student's t with a whole number of degrees of freedom, >= 1: the value below which it lies with
+ * probability p, 0.5 <= p < 1. */
+double mb_stats_t_quantile(double p, size_t freedom);
 
 #endif
