@@ -2,12 +2,18 @@
 
 #include "paired.h"
 #include "reason.h"
+#include "steady.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double most_clock_spread = 0.05;
+
+static struct mb_series series_of(const struct mb_executor_result *e) {
+    return (struct mb_series){e->samples_ns, e->first_of_block, e->process_of_block, e->n_blocks};
+}
 
 /* Marks a row that was measured while the device was held back. */
 static void judge_clocks(struct mb_executor_result *e, struct mb_arena *arena) {
@@ -58,10 +64,6 @@ static enum mb_status conclude_row(struct mb_executor_result *e, int64_t batch, 
     return st;
 }
 
-static struct mb_series series_of(const struct mb_executor_result *e) {
-    return (struct mb_series){e->samples_ns, e->first_of_block, e->process_of_block, e->n_blocks};
-}
-
 /* A verdict must not claim less than the controls show that this race can tell from none. */
 static void judge_ratio(struct mb_comparison *c, double least_effect, struct mb_arena *arena) {
     c->verdict = mb_stats_verdict(&c->speedup, least_effect);
@@ -80,8 +82,8 @@ static void judge_ratio(struct mb_comparison *c, double least_effect, struct mb_
 }
 
 struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
-                                          const struct mb_executor_result *b,
-                                          const struct mb_conclude_settings *settings,
+                                          const struct mb_executor_result *b, uint64_t seed,
+                                          const struct mb_statistics *settings,
                                           struct mb_arena *arena) {
     struct mb_comparison c = {.a = a->name, .b = b->name, .withheld = true};
     const struct mb_series x = series_of(a), y = series_of(b);
@@ -96,8 +98,8 @@ struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
     } else {
         const struct mb_noise noise_a = mb_paired_noise(&x), noise_b = mb_paired_noise(&y);
         c.withheld = false;
-        c.speedup = mb_paired_speedup(&x, &y, settings->seed);
-        c.throughput_ratio = mb_paired_throughput(&x, &y, settings->seed);
+        c.speedup = mb_paired_speedup(&x, &y, seed);
+        c.throughput_ratio = mb_paired_throughput(&x, &y, seed);
         c.detectable = mb_paired_detectable(&noise_a, &noise_b, mb_paired_clusters(&x, &y));
         judge_ratio(&c, settings->least_effect, arena);
     }
@@ -105,8 +107,8 @@ struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
 }
 
 /* The executor against itself. */
-static void conclude_control(struct mb_executor_result *e,
-                             const struct mb_conclude_settings *settings) {
+static void conclude_control(struct mb_executor_result *e, uint64_t seed,
+                             const struct mb_statistics *settings) {
     const struct mb_series side = series_of(e);
     const struct mb_noise noise = mb_paired_noise(&side);
     e->control = (struct mb_control){.reason = "it ran in one process only"};
@@ -114,10 +116,83 @@ static void conclude_control(struct mb_executor_result *e,
         e->control.reason = e->invalid_reason ? e->invalid_reason : e->reason;
     } else if (noise.n) {
         e->control.reason = NULL;
-        e->control.ratio = mb_paired_control(&side, settings->seed);
+        e->control.ratio = mb_paired_control(&side, seed);
         e->control.verdict = mb_stats_verdict(&e->control.ratio, settings->least_effect);
         e->control.detectable = mb_paired_detectable(&noise, &noise, noise.n);
     }
+}
+
+static void invalidate(struct mb_executor_result *e, const char *reason) {
+    if (!e->valid) return;
+    e->valid = false;
+    e->invalid_reason = reason;
+}
+
+/* The second timer of each block against the sum of its samples: the median, so that a block in
+ * which the kernel took the processor away between two clocks decides nothing. */
+static void judge_timers(struct mb_executor_result *e, struct mb_arena *arena) {
+    size_t n = 0;
+    e->timer_disagreement = (double)NAN;
+    double *off = e->n_blocks ? malloc(e->n_blocks * sizeof *off) : NULL;
+    for (size_t i = 0; off && e->block_states && i < e->n_blocks; i++) {
+        const double second = e->block_states[i].second_timer_ns;
+        double sum = 0;
+        for (size_t k = e->first_of_block[i]; k < e->first_of_block[i + 1]; k++)
+            sum += e->samples_ns[k];
+        if (second > 0) off[n++] = (second - sum) / second;
+    }
+    if (n) {
+        /* to the millionth, so that it comes out alike from a file's rounded numbers */
+        e->timer_disagreement = round(mb_stats_median(off, n) * 1e6) / 1e6;
+        e->timer_reason = NULL;
+    } else if (!e->timer_reason) {
+        e->timer_reason = "no block was timed by a second timer";
+    }
+    free(off);
+    const double allowed = MB_TIMERS_AGREE + MB_TIMERS_AGREE_NS / e->latency_ns.p50;
+    if (n && fabs(e->timer_disagreement) > allowed)
+        invalidate(e,
+                   mb_reason(arena,
+                             "two timers disagree by %.2f %% (allowed %.2f %%): the clock of its "
+                             "process and the processor's counter",
+                             100 * e->timer_disagreement, 100 * allowed));
+}
+
+static void judge_floor(const struct mb_benchmark_result *bench, struct mb_executor_result *e,
+                        struct mb_arena *arena) {
+    if (e->n_samples && e->latency_ns.p50 < bench->floor_ns)
+        invalidate(e, mb_reason(arena,
+                                "%.4g us is less than the program can take on this machine, "
+                                "%.4g us by its measured ceilings",
+                                e->latency_ns.p50 / 1e3, bench->floor_ns / 1e3));
+}
+
+static enum mb_status judge_steadiness(struct mb_executor_result *e, double least_effect,
+                                       struct mb_arena *arena, struct mb_err *err) {
+    size_t n_unsteady = 0, longest = 0;
+    e->unsteady = NULL;
+    e->drift = (double)NAN;
+    for (size_t i = 0; i < e->n_processes; i++) {
+        struct mb_process *p = &e->processes[i];
+        p->steady_from = mb_steady_from(p->warmup_ns, p->n_warmup);
+        n_unsteady += p->n_warmup > 0 && p->steady_from == p->n_warmup;
+        if (p->n_warmup > longest) longest = p->n_warmup;
+    }
+    if (e->n_blocks) {
+        const struct mb_series side = series_of(e);
+        struct mb_drift drift;
+        enum mb_status st = mb_steady_drift(&side, &drift, err);
+        if (st != MB_OK) return st;
+        e->drift = drift.relative;
+        if (drift.significant && fabs(drift.relative) > least_effect)
+            e->unsteady = mb_reason(arena, "drift: %+.1f %% from the first to the last block",
+                                    100 * drift.relative);
+    }
+    if (!e->unsteady && 2 * n_unsteady > e->n_processes)
+        e->unsteady =
+            mb_reason(arena, "no steady state within %zu warm-up runs in %zu of %zu processes",
+                      longest, n_unsteady, e->n_processes);
+    return MB_OK;
 }
 
 static bool is_torch(const char *name) { return strncmp(name, "torch-", 6) == 0; }
@@ -132,12 +207,23 @@ static bool is_nearer(const struct mb_executor_result *mind, const struct mb_exe
     return alike == other_alike ? e->latency_ns.p50 < other->latency_ns.p50 : alike;
 }
 
-enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, struct mb_arena *arena,
+enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed,
+                           const struct mb_statistics *settings, struct mb_arena *arena,
                            struct mb_err *err) {
     const size_t n = bench->n_executors;
+    bench->n_controls = bench->n_false_alarms = 0;
     for (size_t i = 0; i < n; i++) {
-        enum mb_status st = conclude_row(&bench->executors[i], bench->batch, seed, arena, err);
+        struct mb_executor_result *e = &bench->executors[i];
+        enum mb_status st = conclude_row(e, bench->batch, seed, arena, err);
         if (st != MB_OK) return st;
+        judge_timers(e, arena);
+        judge_floor(bench, e, arena);
+        st = judge_steadiness(e, settings->least_effect, arena, err);
+        if (st != MB_OK) return st;
+        conclude_control(e, seed, settings);
+        if (e->control.reason) continue;
+        bench->n_controls++;
+        bench->n_false_alarms += e->control.verdict == MB_FAST || e->control.verdict == MB_SLOW;
     }
     bench->against_eager = bench->against_fastest = -1;
     bench->n_comparisons = 0;
@@ -148,7 +234,7 @@ enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, str
     for (size_t i = 1; i < n; i++) {
         const struct mb_executor_result *e = &bench->executors[i];
         bench->comparisons[bench->n_comparisons++] =
-            mb_compare_executors(&bench->executors[0], e, seed, arena);
+            mb_compare_executors(&bench->executors[0], e, seed, settings, arena);
         if (strcmp(e->name, "torch-eager") == 0) {
             eager = i;
             bench->against_eager = (int)i - 1;
@@ -161,8 +247,8 @@ enum mb_status mb_conclude(struct mb_benchmark_result *bench, uint64_t seed, str
     }
     for (size_t i = 1; eager && i < n; i++)
         if (i != eager)
-            bench->comparisons[bench->n_comparisons++] =
-                mb_compare_executors(&bench->executors[i], &bench->executors[eager], seed, arena);
+            bench->comparisons[bench->n_comparisons++] = mb_compare_executors(
+                &bench->executors[i], &bench->executors[eager], seed, settings, arena);
     return MB_OK;
 }
 

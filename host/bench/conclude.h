@@ -7,15 +7,25 @@
 #include "result.h"
 #include "status.h"
 
-/* Forms anew all that follows from what was measured: the summaries of each row, what held its
- * clocks back, and the comparisons with the indices of the headlines. What stood there before is
+/* How far apart the two timers of a block may be, as a share, and what both clocks cost a run. The
+ * first is the worker's CLOCK_MONOTONIC, which a library in its process could put its own in place
+ * of; the second an instruction that reads the processor's counter, which none can, scaled by the
+ * harness's own clock over the whole race (counter.h). */
+#define MB_TIMERS_AGREE    0.01
+#define MB_TIMERS_AGREE_NS 200
+
+/* Forms anew all that follows from what was measured: of each row the summaries, what held its
+ * clocks back, steadiness, timers and A/A control, which may make it INVALID; the comparisons with
+ * the indices of the headlines; the number of false alarms. What stood there before is
  * replaced; a reason that is already given stays. MB_E_NOMEM. */
 enum mb_status mb_conclude(struct mb_benchmark_result *benchmark, uint64_t seed,
-                           struct mb_arena *arena, struct mb_err *err);
+                           const struct mb_statistics *settings, struct mb_arena *arena,
+                           struct mb_err *err);
 
 /* Executor a against b by their paired blocks. */
 struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
                                           const struct mb_executor_result *b, uint64_t seed,
+                                          const struct mb_statistics *settings,
                                           struct mb_arena *arena);
 
 /* Whether all that was measured is valid, with the first reason why not. `cut`: why the run ended

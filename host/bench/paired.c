@@ -32,16 +32,6 @@ struct matching {
     bool control;
 };
 
-static int compare_doubles(const void *x, const void *y) {
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
-static double median_in_place(double *values, size_t n) {
-    qsort(values, n, sizeof *values, compare_doubles);
-    return mb_stats_quantile_sorted(values, n, 0.5);
-}
-
 static size_t process_of(const struct mb_series *s, size_t block) {
     return s->process_of_block ? s->process_of_block[block] : 0;
 }
@@ -76,7 +66,7 @@ static double add_block(const struct mb_series *s, size_t block, double *room, d
         *sum += room[i];
     }
     *n += count;
-    return median_in_place(room, count);
+    return mb_stats_median(room, count);
 }
 
 /* The pairs of blocks of one pair of processes, appended to `pairs`. Returns how many. */
@@ -105,7 +95,7 @@ static struct unit merged(const struct unit *units, size_t n, double *room) {
         all.n_a += units[i].n_a;
         all.n_b += units[i].n_b;
     }
-    all.log_ratio = median_in_place(room, n);
+    all.log_ratio = mb_stats_median(room, n);
     return all;
 }
 
@@ -196,8 +186,8 @@ static double bootstrap_deviation(const struct units *u, statistic *of, uint32_t
 }
 
 static int compare_units(const void *x, const void *y) {
-    return compare_doubles(&((const struct unit *)x)->log_ratio,
-                           &((const struct unit *)y)->log_ratio);
+    const double a = ((const struct unit *)x)->log_ratio, b = ((const struct unit *)y)->log_ratio;
+    return (a > b) - (a < b);
 }
 
 static struct mb_interval interval_of(const struct matching *m, statistic *of, uint64_t seed) {
@@ -271,7 +261,7 @@ double mb_paired_detectable(const struct mb_noise *a, const struct mb_noise *b, 
      * side. */
     const double variance = (a->variance + b->variance) / 2 / (double)n_clusters;
     const size_t freedom = a == b ? a->n : a->n + b->n;
-    const double quantiles = mb_stats_t_quantile((1 + MB_CONFIDENCE) / 2, freedom) +
-                             mb_stats_t_quantile(power, freedom);
+    const double quantiles =
+        mb_stats_t_quantile((1 + MB_CONFIDENCE) / 2, freedom) + mb_stats_t_quantile(power, freedom);
     return expm1(quantiles * sqrt(variance));
 }

@@ -6,16 +6,18 @@
  * one round. Samples of a block are not independent of each other, nor are blocks of a process:
  * where code and data came to lie differs from start to start and stays for the life of a process
  * (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009;
- * Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So a pair of processes
- * is the unit that is resampled where there are at least MB_LEAST_CLUSTERS of them, with all its
- * blocks (Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8:
- * resampling the highest level alone reproduces the variance best), and a pair of blocks where there
- * are fewer: the interval then knows nothing of what differs from start to start.
+ * Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So a pair of
+ * processes is the unit that is resampled where there are at least MB_LEAST_CLUSTERS of them, with
+ * all its blocks (Davison and Hinkley, "Bootstrap methods and their application", 1997,
+ * section 3.8: resampling the highest level alone reproduces the variance best), and a pair of
+ * blocks where there are fewer: the interval then knows nothing of what differs from start to
+ * start.
  *
  * With few units a percentile bootstrap is too narrow, and BCa with it. The interval here is
- * log ratio +- t(n - 1) * s, where s is the standard deviation of MB_RESAMPLES seeded resamples, times
- * sqrt(n / (n - 1)), over n units (Hesterberg, "What teachers should know about the bootstrap",
- * 2015, section 4). tests/unit/test_coverage.c measures how often it holds the truth. */
+ * log ratio +- t(n - 1) * s, where s is the standard deviation of MB_RESAMPLES seeded resamples,
+ * times sqrt(n / (n - 1)), over n units (Hesterberg, "What teachers should know about the
+ * bootstrap", 2015, section 4). tests/unit/test_coverage.c measures how often it holds the truth.
+ */
 #ifndef MB_PAIRED_H
 #define MB_PAIRED_H
 

@@ -1,363 +1,41 @@
+/* The order of a race: starts, rounds, and when it ends. */
 #include "runner.h"
 
 #include "clock.h"
 #include "cold_start.h"
 #include "conclude.h"
+#include "counter.h"
 #include "device_limits.h"
 #include "origin.h"
-#include "package.h"
+#include "race.h"
 #include "random.h"
 #include "reason.h"
-#include "reference.h"
-#include "worker.h"
+#include "schedule.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    N_ROUNDS = 20,         /* blocks each executor's samples are split into */
-    N_SETTLE_RUNS = 2,     /* untimed at the start of a block, and ... */
-    SETTLE_NS = 2000000,   /* ... for at least this long: caches, clocks and threads wake up */
-    MIN_ROUNDS_NOISE = 10, /* before an interval is trusted to end the race */
-    N_ESTIMATE_RUNS = 10,  /* that say how many runs make a batch */
-    MAX_BATCH_RUNS = 1000,
-    MOST_OPERATIONS = 512
-};
-static const double batch_ns = 1e6;        /* a sample of device time: far above an event's half
-                                              microsecond */
-static const double operations_ns = 2e8;   /* of runs with a clock between their steps */
-static const double energy_ns = 2e9;       /* twenty times the slowest counter's period */
-static const double least_energy_mj = 1e3; /* a thousand times what the counter can tell apart */
-
-struct racer {
-    const struct mb_executor_entry *entry;
-    struct mb_executor_result *result;
-    const char *package;      /* package.h; NULL until it is asked for */
-    struct mb_worker *worker; /* NULL once the racer is out */
-    size_t *first_of_block;   /* grows with the rounds */
-    size_t capacity_samples, capacity_blocks;
-    size_t capacity_device[MB_N_DEVICE_SERIES], capacity_states;
-};
-
-struct race {
-    const struct mb_race_config *config;
-    struct mb_result *result;
-    struct mb_benchmark_result *bench;
-    struct racer *racers;
-    struct mb_shared params;
-    double **reference;
-    struct mb_nvml *nvml; /* NULL: bench->gpu_reason says why */
-    uint64_t draws;       /* position in the stream of random orders */
-};
-
-static void report_progress(const struct race *r, const char *what, double share) {
+void mb_race_progress(const struct race *r, const char *what, double share) {
     if (r->config->progress)
         r->config->progress(r->config->progress_arg, r->config->name, what, share);
 }
 
-/* ---- reference ---- */
-
-static enum mb_status compute_reference(struct race *r, struct mb_err *err) {
-    const struct mb_program *p = r->config->program;
-    r->reference = mb_arena_calloc(&r->result->arena, p->n_outputs, sizeof *r->reference);
-    if (!r->reference) return mb_fail(err, MB_E_NOMEM, "no memory for the reference");
-    for (uint32_t i = 0; i < p->n_outputs; i++) {
-        size_t count = 0;
-        mb_shape_count(&p->nodes[p->outputs[i]].type.shape, &count);
-        r->reference[i] = mb_arena_calloc(&r->result->arena, count, sizeof(double));
-        if (!r->reference[i]) return mb_fail(err, MB_E_NOMEM, "no memory for the reference");
-    }
-    return mb_reference_run(p, (const void *const *)r->params.data, r->reference, err);
-}
-
-/* ---- one racer ---- */
-
-/* Takes the racer out of the race. What it measured so far stays, marked with the reason. Only an
- * executor that this machine or build does not have counts as not measured: any other failure is a
- * finding about it. */
-static void drop(struct race *r, struct racer *racer, enum mb_status why, const char *reason) {
-    struct mb_executor_result *e = racer->result;
-    const char *kept = mb_reason(&r->result->arena, "%s", reason);
-    mb_worker_stop(racer->worker);
-    racer->worker = NULL;
-    e->valid = false;
-    if (why == MB_E_UNSUPPORTED && !e->measured) {
-        e->reason = kept;
-    } else {
-        e->measured = true;
-        e->invalid_reason = kept;
-    }
-}
-
-/* Whether the failure ends the whole race rather than one racer. */
-static bool ends_race(const struct race *r, enum mb_status st) {
-    return st == MB_E_INTERRUPTED ||
-           (st == MB_E_TIMEOUT && mb_clock_ns() >= r->config->deadline_ns);
-}
-
-/* Compares the worker's outputs with the reference; false (and out of the race) when they are
- * wrong. */
-static bool check_outputs(struct race *r, struct racer *racer, const char *when) {
-    struct mb_executor_result *e = racer->result;
-    struct mb_accuracy a =
-        mb_accuracy_of(r->config->program, mb_worker_outputs(racer->worker), r->reference);
-    const bool tf32 = e->info.precision == MB_TF32;
-    const double rel_l2 = tf32 ? MB_TOLERANCE_TF32_REL_L2 : r->result->tolerance_rel_l2;
-    const double max_rel = tf32 ? MB_TOLERANCE_TF32_MAX_REL : r->result->tolerance_max_rel;
-    /* fmax passes over the NaN of a row that was never checked */
-    e->rel_l2_error = fmax(e->rel_l2_error, a.rel_l2);
-    e->max_abs_error = fmax(e->max_abs_error, a.max_abs);
-    e->max_rel_error = fmax(e->max_rel_error, a.max_rel);
-    if (a.finite_agree && a.rel_l2 <= rel_l2 && a.max_rel <= max_rel) return true;
-    if (!a.finite_agree)
-        drop(r, racer, MB_E_NUMERIC,
-             mb_reason(&r->result->arena,
-                       "wrong output %s: NaN or infinity where the reference has none, or the "
-                       "reverse",
-                       when));
-    else
-        drop(r, racer, MB_E_NUMERIC,
-             mb_reason(&r->result->arena,
-                       "wrong output %s: relative L2 error %.2e (allowed %.0e), largest error "
-                       "%.2e of the largest value (allowed %.0e)",
-                       when, a.rel_l2, rel_l2, a.max_rel, max_rel));
-    return false;
-}
-
-/* When a worker that was given n_runs is ended for not answering. Its first run, with all that is
- * done once, is longer than any other. */
-static int64_t patience(const struct race *r, const struct racer *racer, double n_runs) {
-    const double first_ns = racer->result->phases.first_inference;
-    const int64_t now = mb_clock_ns(), half = (r->config->deadline_ns - now) / 2;
-    const double enough_ns = 10e9 + 20 * n_runs * first_ns;
-    if (enough_ns < (double)half) return now + (int64_t)enough_ns; /* false for NaN: not begun */
-    return now + half;
-}
-
-/* ---- the device's own clock ---- */
-
-static bool grow(struct mb_arena *arena, double **values, size_t n, size_t more, size_t *capacity) {
-    if (n + more <= *capacity) return true;
-    double *grown = mb_arena_calloc(arena, (n + more) * 2, sizeof *grown);
-    if (!grown) return false;
-    if (n) memcpy(grown, *values, n * sizeof *grown);
-    *values = grown;
-    *capacity = (n + more) * 2;
-    return true;
-}
-
-/* Takes n samples more. A failure that leaves the worker sound ends this series alone; any other is
- * returned. */
-static enum mb_status time_on_device(struct race *r, struct racer *racer,
-                                     enum mb_device_series series, uint32_t n, struct mb_err *err) {
-    struct mb_device_time *d = &racer->result->device_time[series];
-    if (d->reason) return MB_OK;
-    if (!grow(&r->result->arena, &d->samples_ns, d->n_samples, n, &racer->capacity_device[series]))
-        return mb_fail(err, MB_E_NOMEM, "no memory for samples");
-    enum mb_status st = mb_worker_device_time(racer->worker, n, d->n_runs, series == MB_DEVICE_cold,
-                                              patience(r, racer, (double)n * d->n_runs),
-                                              d->samples_ns + d->n_samples, err);
-    if (st == MB_OK) {
-        for (const size_t end = d->n_samples + n; d->n_samples < end; d->n_samples++)
-            d->samples_ns[d->n_samples] = mb_stats_whole_ps(d->samples_ns[d->n_samples]);
-        return MB_OK;
-    }
-    if (ends_race(r, st) || !mb_worker_alive(racer->worker)) return st;
-    if (st != MB_E_UNSUPPORTED && st != MB_E_TIMEOUT && st != MB_E_NOMEM) return st;
-    d->reason = mb_reason(&r->result->arena, "%s", err->text);
-    return MB_OK;
-}
-
-/* As many runs as fill the length of a batch. */
-static enum mb_status size_batch(struct race *r, struct racer *racer, struct mb_err *err) {
-    struct mb_device_time *d = &racer->result->device_time[MB_DEVICE_batch];
-    d->n_runs = N_ESTIMATE_RUNS;
-    enum mb_status st = time_on_device(r, racer, MB_DEVICE_batch, 1, err);
-    if (st != MB_OK || d->reason) return st;
-    d->n_runs = (uint32_t)fmin(fmax(ceil(batch_ns / d->samples_ns[0]), 1), MAX_BATCH_RUNS);
-    d->n_samples = 0;
-    return MB_OK;
-}
-
-static enum mb_status run_device_block(struct race *r, struct racer *racer, uint32_t n,
-                                       struct mb_err *err) {
-    for (int series = 0; series < MB_N_DEVICE_SERIES; series++) {
-        enum mb_status st = time_on_device(r, racer, (enum mb_device_series)series, n, err);
-        if (st != MB_OK) return st;
-    }
-    return MB_OK;
-}
-
-/* ---- the state of the GPU ---- */
-
-static size_t n_running(const struct race *r);
-
-/* Once: the device that the first racer names is that of all. */
-static void open_nvml(struct race *r) {
-    const char *uuid = "";
-    struct mb_err err;
-    for (size_t i = 0; i < r->config->n_executors && !*uuid; i++)
-        uuid = r->racers[i].result->info.device_uuid;
-    if (!*uuid)
-        r->bench->gpu_reason = "no executor names a GPU";
-    else if (mb_nvml_open(uuid, &r->nvml, &err) != MB_OK)
-        r->bench->gpu_reason = mb_reason(&r->result->arena, "%s", err.text);
-}
-
-static void read_gpu(struct race *r, struct racer *racer) {
-    struct mb_executor_result *e = racer->result;
-    if (!r->nvml) return;
-    if (e->n_gpu_states == racer->capacity_states) {
-        const size_t capacity = racer->capacity_states * 2 + 32;
-        struct mb_nvml_state *grown = mb_arena_calloc(&r->result->arena, capacity, sizeof *grown);
-        if (!grown) return;
-        if (e->n_gpu_states) memcpy(grown, e->gpu_states, e->n_gpu_states * sizeof *grown);
-        e->gpu_states = grown;
-        racer->capacity_states = capacity;
-    }
-    e->gpu_states[e->n_gpu_states++] = mb_nvml_read(r->nvml);
-}
-
-/* Others than our own workers, each of which holds the device. */
-static void count_other_processes(struct race *r) {
-    const int all = r->nvml ? mb_nvml_n_processes(r->nvml) : -1;
-    const int ours = (int)n_running(r), others = all > ours ? all - ours : 0;
-    if (all >= 0 && others > r->bench->n_other_processes) r->bench->n_other_processes = others;
-}
-
-/* Runs one after another for two seconds between two reads of the energy counter. */
-static enum mb_status measure_energy(struct race *r, struct racer *racer, struct mb_err *err) {
-    struct mb_executor_result *e = racer->result;
-    const struct mb_block spin = {.purpose = MB_NVTX_MEASURE, .settle_ns = (int64_t)energy_ns};
-    double ignored;
-    if (!racer->worker) return MB_OK;
-    if (r->config->cold) {
-        e->energy_reason = "measured with warm caches only";
-        return MB_OK;
-    }
-    if (!r->nvml) {
-        e->energy_reason = r->bench->gpu_reason;
-        return MB_OK;
-    }
-    const double before = mb_nvml_read(r->nvml).energy_mj;
-    if (isnan(before)) {
-        e->energy_reason = "the driver has no energy counter for this device";
-        return MB_OK;
-    }
-    enum mb_status st = mb_worker_run(racer->worker, &spin, patience(r, racer, 1), &ignored, err);
-    if (st != MB_OK) return st;
-    const double used = mb_nvml_read(r->nvml).energy_mj - before;
-    const uint64_t n_runs = mb_worker_n_settled(racer->worker);
-    if (used >= least_energy_mj && n_runs) {
-        e->energy_per_run_mj = used / (double)n_runs;
-        e->energy_reason = NULL;
-    } else {
-        e->energy_reason = mb_reason(&r->result->arena,
-                                     "the energy counter moved by %.0f mJ in %.0f s; 1000 mJ is "
-                                     "the least",
-                                     used, energy_ns / 1e9);
-    }
-    return MB_OK;
-}
-
-static enum mb_status measure_all_energy(struct race *r, struct mb_err *err) {
-    const double needed_ns = 2 * energy_ns * (double)n_running(r);
-    for (size_t i = 0; i < r->config->n_executors; i++) {
-        struct racer *racer = &r->racers[i];
-        struct mb_err why = {0};
-        if (r->nvml && !r->config->cold &&
-            (double)(r->config->deadline_ns - mb_clock_ns()) < needed_ns) {
-            racer->result->energy_reason = "no time was left before --timeout";
-            continue;
-        }
-        report_progress(r, "energy", 1);
-        enum mb_status st = measure_energy(r, racer, &why);
-        if (st == MB_OK) continue;
-        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
-        drop(r, racer, st, why.text);
-    }
-    return MB_OK;
-}
-
-/* ---- start ---- */
-
-static enum mb_status start(struct race *r, struct racer *racer, struct mb_err *err) {
-    const struct mb_race_config *c = r->config;
-    struct mb_worker_config config = {.benchmark = c->name,
-                                      .executor = racer->entry,
-                                      .open = c->open,
-                                      .cold = c->cold,
-                                      .transfers = c->transfers,
-                                      .source = c->source,
-                                      .program = c->program,
-                                      .params = &r->params,
-                                      .trace = c->trace,
-                                      .cancel_fd = c->cancel_fd};
-    const struct mb_block check = {.purpose = MB_NVTX_CHECK, .n_samples = 1};
-    const struct mb_block warm_up = {.settle_runs = c->n_warmup};
-    double ignored;
-    enum mb_status st = mb_executor_present(racer->entry, err);
-    if (st == MB_OK && racer->entry->builder && !racer->package) {
-        struct mb_executor_result build = {0};
-        st = mb_package_get(&config, patience(r, racer, 1), &r->result->arena, &build,
-                            &racer->package, err);
-    }
-    config.open.package = racer->package;
-    if (st == MB_OK)
-        st = mb_worker_start(&config, patience(r, racer, 1), &r->result->arena, racer->result,
-                             &racer->worker, err);
-    if (st != MB_OK) return st;
-    st = mb_worker_run(racer->worker, &check, patience(r, racer, 1), &ignored, err);
-    if (st != MB_OK) return st;
-    if (!check_outputs(r, racer, "before timing")) return MB_OK;
-    st = mb_worker_run(racer->worker, &warm_up, patience(r, racer, c->n_warmup), &ignored, err);
-    if (st == MB_OK && !c->profile) st = size_batch(r, racer, err);
-    if (st == MB_OK) mb_worker_wait_parked(racer->worker);
-    return st;
-}
-
-/* Room for n more samples and one more block; arrays are replaced by larger ones in the arena. */
-static bool make_room(struct race *r, struct racer *racer, size_t n) {
-    struct mb_executor_result *e = racer->result;
-    struct mb_arena *arena = &r->result->arena;
-    if (!grow(arena, &e->samples_ns, e->n_samples, n, &racer->capacity_samples)) return false;
-    if (e->n_blocks + 2 > racer->capacity_blocks) {
-        size_t capacity = (e->n_blocks + 2) * 2;
-        size_t *grown = mb_arena_calloc(arena, capacity, sizeof *grown);
-        if (!grown) return false;
-        if (e->n_blocks) memcpy(grown, racer->first_of_block, (e->n_blocks + 1) * sizeof *grown);
-        e->first_of_block = racer->first_of_block = grown;
-        racer->capacity_blocks = capacity;
-    }
-    return true;
-}
-
-static enum mb_status run_block(struct race *r, struct racer *racer, uint32_t n,
-                                struct mb_err *err) {
-    struct mb_executor_result *e = racer->result;
-    const struct mb_block block = {MB_NVTX_MEASURE, N_SETTLE_RUNS, n, SETTLE_NS};
-    if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
-    enum mb_status st =
-        mb_worker_run(racer->worker, &block, patience(r, racer, N_SETTLE_RUNS + (double)n),
-                      e->samples_ns + e->n_samples, err);
-    if (st != MB_OK) return st;
-    read_gpu(r, racer);
-    e->measured = true;
-    for (const size_t end = e->n_samples + n; e->n_samples < end; e->n_samples++)
-        e->samples_ns[e->n_samples] = mb_stats_whole_ps(e->samples_ns[e->n_samples]);
-    e->n_blocks++;
-    racer->first_of_block[e->n_blocks] = e->n_samples;
-    if (!check_outputs(r, racer, "during timing")) return MB_OK;
-    st = run_device_block(r, racer, n, err);
-    if (st != MB_OK) return st;
-    if (e->device_time[MB_DEVICE_batch].n_samples) read_gpu(r, racer);
-    mb_worker_wait_parked(racer->worker);
-    return MB_OK;
+size_t mb_race_n_running(const struct race *r) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->config->n_executors; i++) n += !r->racers[i].out;
+    return n;
 }
 
 /* ---- rounds ---- */
+
+/* Where a race stands in its plan. */
+struct progress {
+    struct mb_schedule plan;
+    bool open_ended; /* time or precision ends it, not the count of samples */
+    int64_t started_ns;
+    uint32_t round, round_in_start;
+    size_t *order; /* of executors and lanes in a round */
+};
 
 static void shuffle(struct race *r, size_t *order, size_t n) {
     for (size_t i = n; i > 1; i--) {
@@ -377,131 +55,145 @@ static void reverse(size_t *order, size_t n) {
     }
 }
 
-static size_t n_running(const struct race *r) {
-    size_t n = 0;
-    for (size_t i = 0; i < r->config->n_executors; i++) n += r->racers[i].worker != NULL;
-    return n;
-}
-
 static bool precise_enough(struct race *r) {
-    struct mb_comparison c;
     if (r->config->n_executors < 2) {
         struct mb_summary s = mb_stats_summary(r->racers[0].result->samples_ns,
                                                r->racers[0].result->n_samples, r->config->seed);
         return (s.ci_high - s.ci_low) / 2 <= r->config->max_noise * s.p50;
     }
-    c = mb_compare_executors(r->racers[0].result, r->racers[1].result, r->config->seed,
-                             &r->result->arena);
+    const struct mb_comparison c =
+        mb_compare_executors(r->racers[0].result, r->racers[1].result, r->config->seed,
+                             &r->result->statistics, &r->result->arena);
     return !c.withheld &&
            (c.speedup.high - c.speedup.low) / 2 <= r->config->max_noise * c.speedup.value;
 }
 
-/* Samples of each executor in the given round; 0 when the race is over. */
-static uint32_t samples_in_round(struct race *r, uint32_t round, int64_t started_ns) {
-    const struct mb_race_config *c = r->config;
-    uint32_t rounds = c->n_samples < N_ROUNDS ? c->n_samples : N_ROUNDS;
-    if (n_running(r) == 0) return 0;
-    if (c->duration_s > 0 || c->max_noise > 0) {
-        bool time_is_up =
-            c->duration_s > 0 && (double)(mb_clock_ns() - started_ns) >= c->duration_s * 1e9;
-        bool precise = c->max_noise > 0 && round >= MIN_ROUNDS_NOISE && precise_enough(r);
-        if (round > 0 && (time_is_up || precise)) return 0;
-        return (c->n_samples + rounds - 1) / rounds;
-    }
-    if (round >= rounds) return 0;
-    return c->n_samples / rounds + (round < c->n_samples % rounds ? 1 : 0);
+static double elapsed_s(const struct progress *p) {
+    return (double)(mb_clock_ns() - p->started_ns) / 1e9;
 }
 
-static enum mb_status run_rounds(struct race *r, struct mb_err *err) {
+/* Whether the processes have done their part. */
+static bool start_is_over(const struct race *r, const struct progress *p) {
     const struct mb_race_config *c = r->config;
-    const int64_t started_ns = mb_clock_ns();
-    size_t *order = mb_arena_calloc(&r->result->arena, c->n_executors, sizeof *order);
-    if (!order) return mb_fail(err, MB_E_NOMEM, "no memory for the order of blocks");
-    for (size_t i = 0; i < c->n_executors; i++) order[i] = i;
-    uint32_t n;
-    for (uint32_t round = 0; (n = samples_in_round(r, round, started_ns)) > 0; round++) {
-        if (round % 2)
-            reverse(order, c->n_executors);
-        else
-            shuffle(r, order, c->n_executors);
-        for (size_t i = 0; i < c->n_executors; i++) {
-            struct racer *racer = &r->racers[order[i]];
-            struct mb_err why = {0};
-            if (!racer->worker) continue;
-            enum mb_status st = run_block(r, racer, n, &why);
-            if (st == MB_OK) continue;
-            if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
-            drop(r, racer, st, why.text);
-        }
-        double share = c->duration_s > 0
-                           ? (double)(mb_clock_ns() - started_ns) / (c->duration_s * 1e9)
-                           : (double)(round + 1) / N_ROUNDS;
-        report_progress(r, "timing", fmin(share, 1));
+    if (!p->open_ended) return p->round >= mb_schedule_first_round(&p->plan, r->n_starts);
+    if (c->duration_s > 0) return elapsed_s(p) >= c->duration_s * r->n_starts / p->plan.n_starts;
+    return p->round_in_start >= MB_SCHEDULE_ROUNDS;
+}
+
+/* What ends the race between two starts; NULL: nothing. Whether an interval is narrow enough is
+ * asked for no sooner than after MB_SCHEDULE_STARTS starts and only then, so that it is not looked
+ * at until it happens to please; it is asked of its width alone, which says nothing of which side
+ * is faster (fixed-width sequential intervals: Chow and Robbins, 1965). */
+static const char *race_is_over(struct race *r, const struct progress *p) {
+    const struct mb_race_config *c = r->config;
+    if (mb_race_n_running(r) == 0) return "failure";
+    if (!p->open_ended) return r->n_starts >= p->plan.n_starts ? "samples" : NULL;
+    if (c->max_noise > 0 && r->n_starts >= MB_SCHEDULE_STARTS && precise_enough(r))
+        return "max-noise";
+    return c->duration_s > 0 && r->n_starts >= p->plan.n_starts ? "duration" : NULL;
+}
+
+static enum mb_status run_round(struct race *r, struct progress *p, struct mb_err *err) {
+    const size_t n = r->config->n_executors * r->n_lanes;
+    if (p->round % 2)
+        reverse(p->order, n);
+    else
+        shuffle(r, p->order, n);
+    mb_race_use_inputs(r, p->round % r->n_input_sets);
+    for (size_t i = 0; i < n; i++) {
+        struct racer *racer = &r->racers[p->order[i] / r->n_lanes];
+        const uint32_t lane = (uint32_t)(p->order[i] % r->n_lanes);
+        const uint32_t samples = mb_schedule_samples(&p->plan, p->open_ended ? 0 : p->round, lane);
+        struct mb_err why = {0};
+        if (racer->out || !samples) continue;
+        enum mb_status st = mb_race_block(r, racer, lane, samples, &why);
+        if (st == MB_OK) continue;
+        if (mb_race_ends(r, st)) return mb_fail(err, st, "%s", why.text);
+        mb_race_drop(r, racer, st, why.text);
     }
+    p->round++;
+    p->round_in_start++;
+    const double share = r->config->duration_s > 0 ? elapsed_s(p) / r->config->duration_s
+                                                   : (double)p->round / p->plan.n_rounds;
+    mb_race_progress(r, "timing", fmin(share, 1));
     return MB_OK;
 }
 
-/* One more run of each, outside any round, with its outputs compared. */
+static enum mb_status run_starts(struct race *r, struct progress *p, struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    for (;;) {
+        p->round_in_start = 0;
+        do {
+            MB_TRY(run_round(r, p, err));
+        } while (!start_is_over(r, p) && mb_race_n_running(r) > 0);
+        r->bench->ended_by = race_is_over(r, p);
+        if (r->bench->ended_by) break;
+        mb_race_stop_all(r);
+        MB_TRY(mb_race_start_all(r, err));
+    }
+out:
+    return st;
+}
+
+static enum mb_status time_all(struct race *r, struct mb_err *err) {
+    const struct mb_race_config *c = r->config;
+    const int64_t begin_ns = mb_clock_ns();
+    const uint32_t n_starts = c->n_restarts ? c->n_restarts : MB_SCHEDULE_STARTS;
+    struct progress p = {.plan = mb_schedule_of(c->n_samples, n_starts),
+                         .open_ended = c->duration_s > 0 || c->max_noise > 0};
+    enum mb_status st = MB_OK;
+    p.order = mb_arena_calloc(&r->result->arena, c->n_executors * MB_RACE_LANES, sizeof *p.order);
+    if (!p.order) return mb_fail(err, MB_E_NOMEM, "no memory for the order of blocks");
+    r->n_lanes = p.plan.n_lanes;
+    for (size_t i = 0; i < c->n_executors * r->n_lanes; i++) p.order[i] = i;
+    MB_TRY(mb_race_start_all(r, err));
+    p.started_ns = mb_clock_ns();
+    if (p.open_ended)
+        p.plan.n_starts =
+            c->n_restarts
+                ? c->n_restarts
+                : mb_schedule_starts_in(c->duration_s, (double)(p.started_ns - begin_ns) / 1e9);
+    r->bench->gpu_reason = NULL;
+    mb_race_open_nvml(r);
+    mb_race_count_other_processes(r);
+    MB_TRY(run_starts(r, &p, err));
+    mb_race_count_other_processes(r);
+    MB_TRY(mb_race_energy(r, err));
+    if (c->profile_ops) MB_TRY(mb_race_operations(r, err));
+out:
+    return st;
+}
+
+/* One more run of each process, outside any round, with its outputs compared. */
 static enum mb_status run_each_once(struct race *r, enum mb_nvtx_phase purpose, const char *when,
                                     struct mb_err *err) {
-    const struct mb_block once = {.purpose = purpose, .n_samples = 1};
-    for (size_t i = 0; i < r->config->n_executors; i++) {
-        struct racer *racer = &r->racers[i];
+    for (size_t i = 0; i < r->config->n_executors * r->n_lanes; i++) {
+        struct racer *racer = &r->racers[i / r->n_lanes];
+        const size_t lane = i % r->n_lanes;
+        const struct mb_block once = {.purpose = purpose,
+                                      .n_samples = 1,
+                                      .new_inputs = racer->input_set[lane] != r->input_set};
         struct mb_err why = {0};
         double ignored;
-        if (!racer->worker) continue;
+        if (racer->out) continue;
+        racer->worker = racer->workers[lane];
+        racer->input_set[lane] = r->input_set;
         enum mb_status st =
-            mb_worker_run(racer->worker, &once, patience(r, racer, 1), &ignored, &why);
+            mb_worker_run(racer->worker, &once, mb_race_patience(r, racer, 1), &ignored, &why);
         if (st == MB_OK)
-            check_outputs(r, racer, when);
-        else if (ends_race(r, st))
+            mb_race_check_outputs(r, racer, when);
+        else if (mb_race_ends(r, st))
             return mb_fail(err, st, "%s", why.text);
         else
-            drop(r, racer, st, why.text);
+            mb_race_drop(r, racer, st, why.text);
     }
     return MB_OK;
 }
 
-/* ---- the steps of each run ---- */
-
-static enum mb_status time_operations(struct race *r, struct racer *racer, struct mb_err *err) {
-    struct mb_executor_result *e = racer->result;
-    const double n_runs = fmin(fmax(operations_ns / e->phases.first_inference, 5), 200);
-    e->operations = mb_arena_calloc(&r->result->arena, MOST_OPERATIONS, sizeof *e->operations);
-    if (!e->operations) return mb_fail(err, MB_E_NOMEM, "no memory for the times of steps");
-    enum mb_status st =
-        mb_worker_operations(racer->worker, (uint32_t)n_runs, patience(r, racer, 2 * n_runs),
-                             e->operations, MOST_OPERATIONS, &e->n_operations, err);
-    if (st != MB_E_UNSUPPORTED) return st;
-    e->operations_reason = mb_reason(&r->result->arena, "%s", err->text);
-    return MB_OK;
-}
-
-static enum mb_status time_all_operations(struct race *r, struct mb_err *err) {
-    for (size_t i = 0; i < r->config->n_executors; i++) {
-        struct racer *racer = &r->racers[i];
-        struct mb_err why = {0};
-        if (!racer->worker) continue;
-        report_progress(r, "timing each operation", 1);
-        enum mb_status st = time_operations(r, racer, &why);
-        if (st == MB_OK) {
-            mb_worker_wait_parked(racer->worker);
-            continue;
-        }
-        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
-        drop(r, racer, st, why.text);
-    }
-    return MB_OK;
-}
-
-static enum mb_status race(struct race *r, struct mb_err *err) {
-    r->bench->gpu_reason = NULL;
-    open_nvml(r);
-    count_other_processes(r);
-    enum mb_status st = run_rounds(r, err);
-    count_other_processes(r);
-    if (st == MB_OK) st = measure_all_energy(r, err);
-    return st == MB_OK && r->config->profile_ops ? time_all_operations(r, err) : st;
+static enum mb_status profile_all(struct race *r, struct mb_err *err) {
+    r->n_lanes = 1;
+    enum mb_status st = mb_race_start_all(r, err);
+    return st == MB_OK ? run_each_once(r, MB_NVTX_PROFILE, "when profiled", err) : st;
 }
 
 /* ---- the benchmark ---- */
@@ -546,37 +238,14 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         MB_PHASES(PHASE)
 #undef PHASE
     }
-    enum mb_status st = mb_shared_params(c->program, -1, true, &r->params, err);
-    if (st != MB_OK) return st;
-    report_progress(r, "making weights and inputs", 0);
-    mb_tensors_fill(c->program, c->seed, r->params.data);
-    if (c->overwrite) st = c->overwrite(c->overwrite_arg, c->program, r->params.data, err);
-    if (st == MB_OK && !c->profile)
-        st = mb_origin_of(&c->source, c->program, r->params.data, c->given, &r->result->arena,
-                          &r->bench->origin, err);
-    if (st != MB_OK) return st;
-    report_progress(r, "computing the FP64 reference", 0);
-    return compute_reference(r, err);
-}
-
-static enum mb_status start_all(struct race *r, struct mb_err *err) {
-    for (size_t i = 0; i < r->config->n_executors; i++) {
-        struct racer *racer = &r->racers[i];
-        struct mb_err why = {0};
-        report_progress(r, racer->entry->name, 0);
-        enum mb_status st = start(r, racer, &why);
-        if (st == MB_OK) continue;
-        if (ends_race(r, st)) return mb_fail(err, st, "%s", why.text);
-        drop(r, racer, st, why.text);
-    }
-    return MB_OK;
+    return mb_race_make_inputs(r, err);
 }
 
 /* After an early end: rows without a sample say why, the others are marked. */
 static void mark_cut_short(struct race *r, enum mb_status st) {
     const char *reason = st == MB_E_TIMEOUT ? "cut short by --timeout" : "interrupted";
     for (size_t i = 0; i < r->config->n_executors; i++)
-        if (r->racers[i].result->valid) drop(r, &r->racers[i], st, reason);
+        if (r->racers[i].result->valid) mb_race_drop(r, &r->racers[i], st, reason);
 }
 
 static void leave_out_of_race(struct race *r) {
@@ -589,39 +258,45 @@ static enum mb_status start_cold(struct race *r, struct mb_err *err) {
     struct mb_cold_starts *starts = mb_arena_calloc(&r->result->arena, 1, sizeof *starts);
     if (!starts) return mb_fail(err, MB_E_NOMEM, "no memory for cold starts");
     enum mb_status st =
-        mb_cold_starts(r->config, &r->params, r->reference, r->result, r->bench, starts, err);
+        mb_cold_starts(r->config, &r->params, r->reference[0], r->result, r->bench, starts, err);
     if (st != MB_E_NOMEM) r->bench->cold_starts = starts;
     return st;
 }
 
 enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *result,
                        struct mb_benchmark_result *out, struct mb_err *err) {
-    struct race r = {.config = config, .result = result, .bench = out, .params = {.fd = -1}};
+    struct race r = {.config = config,
+                     .result = result,
+                     .bench = out,
+                     .params = {.fd = -1},
+                     .clock_begin_ns = mb_clock_ns(),
+                     .counter_begin = mb_counter()};
     *out = (struct mb_benchmark_result){0};
     enum mb_status st = set_up(&r, err), cut = MB_OK;
-    if (st == MB_OK) {
-        if (config->ceilings && !config->profile && !config->compile_only)
-            cut = mb_limits_measure(config, result, err);
-        if (config->compile_only)
-            leave_out_of_race(&r);
-        else if (cut == MB_OK)
-            cut = start_all(&r, err);
-        if (cut == MB_OK && !config->profile) cut = race(&r, err);
-        if (cut == MB_OK)
-            cut = config->profile ? run_each_once(&r, MB_NVTX_PROFILE, "when profiled", err)
-                                  : run_each_once(&r, MB_NVTX_CHECK, "after timing", err);
-        if (cut == MB_E_TIMEOUT || cut == MB_E_INTERRUPTED)
+    if (st == MB_OK && config->compile_only) {
+        leave_out_of_race(&r);
+    } else if (st == MB_OK) {
+        if (config->ceilings && !config->profile) cut = mb_limits_measure(config, result, err);
+        if (cut == MB_OK) cut = config->profile ? profile_all(&r, err) : time_all(&r, err);
+        if (cut == MB_OK && !config->profile)
+            cut = run_each_once(&r, MB_NVTX_CHECK, "after timing", err);
+        if (cut == MB_E_TIMEOUT || cut == MB_E_INTERRUPTED) {
+            out->ended_by = cut == MB_E_TIMEOUT ? "timeout" : "interrupt";
             mark_cut_short(&r, cut);
-        else
+        } else {
             st = cut;
+        }
     }
-    for (size_t i = 0; r.racers && i < config->n_executors; i++) mb_worker_stop(r.racers[i].worker);
+    mb_race_stop_all(&r);
     mb_nvml_close(r.nvml);
-    if (st == MB_OK) st = mb_conclude(out, config->seed, &result->arena, err);
+    if (r.racers) mb_race_scale_counter(&r);
+    if (st == MB_OK) st = mb_conclude(out, config->seed, &result->statistics, &result->arena, err);
     if (st == MB_OK && mb_limits_judge(config, result, out))
-        st = mb_conclude(out, config->seed, &result->arena, err);
-    if (st == MB_OK && cut == MB_OK && config->n_cold_starts && !config->profile)
+        st = mb_conclude(out, config->seed, &result->statistics, &result->arena, err);
+    if (st == MB_OK && cut == MB_OK && config->n_cold_starts && !config->profile) {
+        mb_race_use_inputs(&r, 0);
         cut = start_cold(&r, err);
+    }
     mb_shared_close(&r.params);
     return st == MB_OK ? cut : st;
 }

@@ -52,6 +52,7 @@ struct mb_race_config {
     bool given;         /* overwrite puts something over them */
     uint32_t n_samples; /* of each executor; >= 1 */
     uint32_t n_warmup;
+    uint32_t n_restarts; /* starts of each executor, each of two processes; 0: as many as fit */
     bool cold;        /* caches evicted before each timed run; a backend that cannot is no racer */
     bool transfers;   /* inputs up and outputs down inside each timed run */
     bool ceilings;    /* measure them unless the result has them: for shares and floors */

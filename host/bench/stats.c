@@ -28,6 +28,11 @@ double mb_stats_quantile_sorted(const double *sorted, size_t n, double q) {
     return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
+double mb_stats_median(double *values, size_t n) {
+    qsort(values, n, sizeof *values, compare_doubles);
+    return mb_stats_quantile_sorted(values, n, 0.5);
+}
+
 /* The median of one bootstrap resample of a sorted array: draws are counted by position, so that no
  * resample is sorted. `counts` holds n entries. */
 static double resampled_median(const double *sorted, uint32_t *counts, size_t n, uint64_t seed,

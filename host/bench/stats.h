@@ -27,6 +27,8 @@ struct mb_summary mb_stats_summary(const double *values, size_t n, uint64_t seed
  * fifteen digits then hold them exactly, and whoever reads it forms the very same statistics. */
 double mb_stats_whole_ps(double ns);
 
+double mb_stats_median(double *values, size_t n); /* n >= 1; sorts them */
+
 /* q in [0, 1] of a sorted array. */
 double mb_stats_quantile_sorted(const double *sorted, size_t n, double q);
 

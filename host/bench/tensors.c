@@ -129,9 +129,10 @@ static void fill_normal(const struct mb_type *type, void *data, size_t count, ui
     }
 }
 
-void mb_tensors_fill(const struct mb_program *p, uint64_t seed, void *const *params) {
+static void fill(const struct mb_program *p, uint64_t seed, bool inputs_only, void *const *params) {
     for (uint32_t i = 0; i < p->n_params; i++) {
         const struct mb_param *param = &p->params[i];
+        if (inputs_only && param->role != MB_INPUT) continue;
         uint64_t stream = mb_random_stream(param->name);
         size_t count = 0;
         mb_shape_count(&param->type.shape, &count);
@@ -155,6 +156,14 @@ void mb_tensors_fill(const struct mb_program *p, uint64_t seed, void *const *par
             break;
         }
     }
+}
+
+void mb_tensors_fill(const struct mb_program *p, uint64_t seed, void *const *params) {
+    fill(p, seed, false, params);
+}
+
+void mb_tensors_fill_inputs(const struct mb_program *p, uint64_t seed, void *const *params) {
+    fill(p, seed, true, params);
 }
 
 /* ---- accuracy ---- */

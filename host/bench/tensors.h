@@ -33,6 +33,9 @@ void mb_shared_close(struct mb_shared *shared);
  * that of any other weight is its last extent. */
 void mb_tensors_fill(const struct mb_program *program, uint64_t seed, void *const *params);
 
+/* The inputs alone. */
+void mb_tensors_fill_inputs(const struct mb_program *program, uint64_t seed, void *const *params);
+
 struct mb_accuracy {
     double rel_l2, max_abs, max_rel; /* max_rel: max |error| / max |reference| */
     bool finite_agree;               /* NaN and infinities stand where the reference has them */

@@ -28,6 +28,7 @@ struct mb_worker {
     struct mb_wire wire;
     char end[160]; /* how the process ended, once it has */
     uint64_t n_settled;
+    double counter; /* ticks of the last block */
 };
 
 /* ---- process ---- */
@@ -362,13 +363,19 @@ enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, 
     mb_wire_put_u64(&w->wire, block->settle_runs);
     mb_wire_put_u64(&w->wire, (uint64_t)block->settle_ns);
     mb_wire_put_u64(&w->wire, block->n_samples);
+    mb_wire_put_u64(&w->wire, block->new_inputs);
     enum mb_status st = ask(w, MB_MSG_RUN, deadline_ns, err);
     if (st != MB_OK) return st;
     w->n_settled = mb_wire_get_u64(&w->wire);
+    w->counter = mb_wire_get_f64(&w->wire);
     return get_samples(w, block->n_samples, samples_ns, err);
 }
 
 uint64_t mb_worker_n_settled(const struct mb_worker *w) { return w->n_settled; }
+
+double mb_worker_counter(const struct mb_worker *w) { return w->counter; }
+
+pid_t mb_worker_pid(const struct mb_worker *w) { return w->pid; }
 
 enum mb_status mb_worker_device_time(struct mb_worker *w, uint32_t n_samples, uint32_t n_runs,
                                      bool evicted, int64_t deadline_ns, double *samples_ns,

@@ -15,6 +15,7 @@
 #include "tensors.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* argv[1] of a worker process; main.c calls mb_worker_serve when it sees it. */
 #define MB_WORKER_COMMAND  "worker"
@@ -59,12 +60,21 @@ struct mb_block {
     enum mb_nvtx_phase purpose; /* of the timed runs */
     uint32_t settle_runs, n_samples;
     int64_t settle_ns;
+    bool new_inputs; /* the inputs in the shared parameters are not what they were: take them first
+                      */
 };
 enum mb_status mb_worker_run(struct mb_worker *worker, const struct mb_block *block,
                              int64_t deadline_ns, double *samples_ns, struct mb_err *err);
 
 /* How many untimed runs the last mb_worker_run made. */
 uint64_t mb_worker_n_settled(const struct mb_worker *worker);
+
+/* By how much the processor's counter went on during the timed runs of the last mb_worker_run, in
+ * ticks (counter.h); NaN where there is none, or in a process that cannot read it. */
+double mb_worker_counter(const struct mb_worker *worker);
+
+/* The process, for who looks at it from outside; 0 once it has ended. */
+pid_t mb_worker_pid(const struct mb_worker *worker);
 
 /* n_samples times of a run by the device's own clock, each that of n_runs runs / n_runs
  * (mb_backend.device_time). MB_E_UNSUPPORTED without such a clock or, when `evicted`, without an

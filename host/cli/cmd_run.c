@@ -12,6 +12,7 @@
 #include "report.h"
 #include "report_trace.h"
 #include "runner.h"
+#include "schedule.h"
 #include "targets.h"
 #include "terminal.h"
 #include "trace_log.h"
@@ -39,6 +40,9 @@ static const char help[] =
     "      --warmup N         untimed runs before (10; environment WARMUP_RUNS)\n"
     "      --duration S       go on for S seconds for each program instead of N samples\n"
     "      --max-noise PCT    until the interval of the first ratio is within +- PCT %\n"
+    "      --restarts N       starts of each executor, each of two processes in turns (3; with\n"
+    "                         --duration up to 20, as its time allows)\n"
+    "      --min-effect PCT   the smallest difference that matters to FAST, SLOW and SAME (2)\n"
     "      --timeout S        end with what there is, marked INVALID (600)\n"
     "      --entry NAME       function to run (--func is the same)\n"
     "      --bind NAME=N      extent of a symbolic dimension, or value of a const\n"
@@ -88,8 +92,8 @@ struct options {
     const char *executors[MAX_EXECUTORS];
     size_t n_executors;
     bool all_executors;
-    int64_t samples, warmup, seed, threads, cold_starts;
-    double duration_s, max_noise, timeout_s;
+    int64_t samples, warmup, restarts, seed, threads, cold_starts;
+    double duration_s, max_noise, min_effect, timeout_s;
     const char *entry;
     struct mb_bindings bindings;
     struct mb_given given;
@@ -173,6 +177,8 @@ enum option_id {
     OPT_WARMUP,
     OPT_DURATION,
     OPT_MAX_NOISE,
+    OPT_MIN_EFFECT,
+    OPT_RESTARTS,
     OPT_TIMEOUT,
     OPT_ENTRY,
     OPT_BIND,
@@ -208,6 +214,8 @@ static const struct option long_options[] = {
     {"warmup", required_argument, NULL, OPT_WARMUP},
     {"duration", required_argument, NULL, OPT_DURATION},
     {"max-noise", required_argument, NULL, OPT_MAX_NOISE},
+    {"min-effect", required_argument, NULL, OPT_MIN_EFFECT},
+    {"restarts", required_argument, NULL, OPT_RESTARTS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"entry", required_argument, NULL, OPT_ENTRY},
     {"func", required_argument, NULL, OPT_ENTRY},
@@ -292,6 +300,14 @@ static bool take_option(int option, char *value, struct options *o) {
             return bad_value("max-noise", value, "not a percentage from 0.001 to 100");
         o->max_noise /= 100;
         return true;
+    case OPT_MIN_EFFECT:
+        if (!mb_cli_number(value, 1e-3, 100, &o->min_effect))
+            return bad_value("min-effect", value, "not a percentage from 0.001 to 100");
+        o->min_effect /= 100;
+        return true;
+    case OPT_RESTARTS:
+        return mb_cli_integer(value, 1, 1000, &o->restarts) ||
+               bad_value("restarts", value, "not a whole number from 1 to 1000");
     case OPT_PRECISION:
         o->precision = strcmp(value, "tf32") == 0 ? MB_TF32 : MB_FP32;
         return o->precision == MB_TF32 || strcmp(value, "fp32") == 0 ||
@@ -308,6 +324,7 @@ static int parse(int argc, char **argv, struct options *o) {
                           .warmup = 10,
                           .seed = 42,
                           .timeout_s = 600,
+                          .min_effect = MB_LEAST_EFFECT,
                           .warm = true,
                           .progress = true};
     static const char *const race[] = {"mind", "torch-eager", "torch-jit"};
@@ -602,6 +619,7 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .seed = (uint64_t)o->seed,
                                               .n_samples = (uint32_t)o->samples,
                                               .n_warmup = (uint32_t)o->warmup,
+                                              .n_restarts = (uint32_t)o->restarts,
                                               .cold = cold,
                                               .transfers = o->transfers,
                                               .ceilings = !o->no_roofline,
@@ -655,18 +673,19 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
         return mb_cli_error(MB_EXIT_USAGE, "run: %s", err.text);
 
     int cancel_fd = mb_interrupt_install();
-    struct mb_result result = {.argc = argc,
-                               .argv = argv,
-                               .seed = (uint64_t)o->seed,
-                               .statistics = {MB_RESAMPLES, 1, MB_CONFIDENCE, MB_LEAST_EFFECT,
-                                              o->max_noise, o->duration_s},
-                               .n_threads = p->open.n_threads,
-                               .precision = p->open.precision,
-                               .tolerance_rel_l2 = MB_TOLERANCE_REL_L2,
-                               .tolerance_max_rel = MB_TOLERANCE_MAX_REL,
-                               .device = p->device,
-                               .device_reason = p->device_reason,
-                               .started_unix_s = (int64_t)time(NULL)};
+    struct mb_result result = {
+        .argc = argc,
+        .argv = argv,
+        .seed = (uint64_t)o->seed,
+        .statistics = {MB_RESAMPLES, o->restarts ? (uint32_t)o->restarts : MB_SCHEDULE_STARTS,
+                       MB_CONFIDENCE, o->min_effect, o->max_noise, o->duration_s},
+        .n_threads = p->open.n_threads,
+        .precision = p->open.precision,
+        .tolerance_rel_l2 = MB_TOLERANCE_REL_L2,
+        .tolerance_max_rel = MB_TOLERANCE_MAX_REL,
+        .device = p->device,
+        .device_reason = p->device_reason,
+        .started_unix_s = (int64_t)time(NULL)};
     if (o->no_roofline) result.ceilings_reason = "--no-roofline";
     mb_arena_init(&result.arena);
     status = race_all(o, p, cancel_fd, trace, &result);

@@ -132,7 +132,7 @@ static enum mb_status form_again(struct mb_result *r, struct mb_err *err) {
     for (size_t i = 0; i < r->n_benchmarks && st == MB_OK; i++) {
         struct mb_benchmark_result *b = &r->benchmarks[i];
         for (size_t k = 0; k < b->n_executors; k++) judge_errors(r, &b->executors[k], &r->arena);
-        st = mb_conclude(b, r->seed, &r->arena, err);
+        st = mb_conclude(b, r->seed, &r->statistics, &r->arena, err);
         if (st == MB_OK && b->cold_starts)
             st = mb_conclude_starts(b, b->cold_starts, r->seed, &r->arena, err);
     }
@@ -153,7 +153,12 @@ enum mb_status mb_verify(json_t *json, struct mb_result_file *file, struct mb_ve
                          struct mb_err *err) {
     json_t *formed = NULL, *says = NULL;
     check_digest(file, v);
-    enum mb_status st = form_again(&file->result, err);
+    const bool known = file->result.statistics.n_resamples > 0;
+    enum mb_status st = known ? form_again(&file->result, err) : MB_OK;
+    if (!known)
+        mb_verify_find(v, false,
+                       "statistics: written by a version that formed them in another way; "
+                       "they are not formed again");
     if (st == MB_OK) st = mb_result_file_json(file, &formed, err);
     if (st == MB_OK && !(says = json_copy(json)))
         st = mb_fail(err, MB_E_NOMEM, "no memory to compare");

@@ -12,10 +12,10 @@
 enum noise_kind { LOGNORMAL, BIMODAL, DRIFT, HEAVY_TAIL, BURSTS, N_NOISE_KINDS };
 
 struct noise_design {
-    size_t n_processes;        /* of each side */
-    size_t n_blocks;           /* of each process */
-    size_t n_samples;          /* of each block */
-    double process_deviation;  /* of the log of a process's speed */
+    size_t n_processes;       /* of each side */
+    size_t n_blocks;          /* of each process */
+    size_t n_samples;         /* of each block */
+    double process_deviation; /* of the log of a process's speed */
 };
 
 /* A side with room for its samples; free with noise_free. */
@@ -95,8 +95,7 @@ static inline void noise_fill(struct noise_side *a, struct noise_side *b, enum n
         }
     }
     for (int k = 0; k < 2; k++) {
-        sides[k]->first[d->n_processes * d->n_blocks] =
-            d->n_processes * d->n_blocks * d->n_samples;
+        sides[k]->first[d->n_processes * d->n_blocks] = d->n_processes * d->n_blocks * d->n_samples;
         free(speeds[k]);
     }
 }

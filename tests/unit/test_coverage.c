@@ -18,10 +18,8 @@ static const struct {
     const char *name;
     struct noise_design design;
 } designs[] = {
-    {"100 samples, 3 starts", {6, 3, 5, 0.004}},
-    {"100 samples, 3 starts alike", {6, 3, 5, 0}},
-    {"20 starts, 20 blocks", {40, 20, 5, 0.004}},
-    {"1 start", {2, 10, 5, 0}},
+    {"100 samples, 3 starts", {6, 3, 5, 0.004}},  {"100 samples, 3 starts alike", {6, 3, 5, 0}},
+    {"20 starts, 20 blocks", {40, 20, 5, 0.004}}, {"1 start", {2, 10, 5, 0}},
     {"control of 3 starts", {3, 3, 5, 0.0057}},
 };
 enum { N_DESIGNS = sizeof designs / sizeof *designs };
@@ -34,9 +32,9 @@ static double coverage(enum noise_kind kind, const struct noise_design *d, bool 
     noise_room(&b, d);
     for (int t = 0; t < n_trials; t++) {
         noise_fill(&a, &b, kind, d, ratio, 1000 + (uint64_t)t);
-        const struct mb_interval i =
-            throughput ? mb_paired_throughput(&a.series, &b.series, (uint64_t)t)
-                       : mb_paired_speedup(&a.series, &b.series, (uint64_t)t);
+        const struct mb_interval i = throughput
+                                         ? mb_paired_throughput(&a.series, &b.series, (uint64_t)t)
+                                         : mb_paired_speedup(&a.series, &b.series, (uint64_t)t);
         held += i.low <= ratio && ratio <= i.high;
     }
     noise_free(&a);

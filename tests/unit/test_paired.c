@@ -32,8 +32,8 @@ static void pairs_cancel_drift(void **state) {
     noise_free(&b);
 }
 
-/* Four processes of one block each, of ratios 2, 2, 2 and 8: the geometric mean, and its interval by
- * hand. */
+/* Four processes of one block each, of ratios 2, 2, 2 and 8: the geometric mean, and its interval
+ * by hand. */
 static void processes_are_the_units(void **state) {
     const double one[] = {1, 1, 1, 1}, ratios[] = {2, 2, 2, 8};
     const size_t first[] = {0, 1, 2, 3, 4}, process[] = {0, 1, 2, 3};

@@ -89,8 +89,9 @@ static void equal_seeds_give_equal_intervals(void **state) {
 
 static void quantiles_of_t(void **state) {
     /* freedom, and what tables give for 0.975 and 0.8 */
-    const double rows[][3] = {{1, 12.7062, 1.37638},  {2, 4.30265, 1.06066},  {3, 3.18245, 0.978472},
-                              {4, 2.77645, 0.940965}, {5, 2.57058, 0.919544}, {10, 2.22814, 0.879058},
+    const double rows[][3] = {{1, 12.7062, 1.37638},   {2, 4.30265, 1.06066},
+                              {3, 3.18245, 0.978472},  {4, 2.77645, 0.940965},
+                              {5, 2.57058, 0.919544},  {10, 2.22814, 0.879058},
                               {29, 2.04523, 0.854192}, {120, 1.97993, 0.844577}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -34,7 +34,7 @@ static enum mb_status run(const char *text, uint64_t seed, const char *executor,
     struct mb_arena arena;
     struct mb_executor_result result;
     double sample;
-    const struct mb_block block = {MB_NVTX_MEASURE, 0, 1, 0};
+    const struct mb_block block = {.purpose = MB_NVTX_MEASURE, .n_samples = 1};
     struct mb_worker_config config = {
         .benchmark = "test",
         .executor = mb_executor_find(executor, "cpu"),
