@@ -131,6 +131,7 @@ static void invalidate(struct mb_executor_result *e, const char *reason) {
 /* The second timer of each block against the sum of its samples: the median, so that a block in
  * which the kernel took the processor away between two clocks decides nothing. */
 static void judge_timers(struct mb_executor_result *e, struct mb_arena *arena) {
+    const size_t least_blocks = 3; /* whose median one interruption does not move */
     size_t n = 0;
     e->timer_disagreement = (double)NAN;
     double *off = e->n_blocks ? malloc(e->n_blocks * sizeof *off) : NULL;
@@ -150,7 +151,7 @@ static void judge_timers(struct mb_executor_result *e, struct mb_arena *arena) {
     }
     free(off);
     const double allowed = MB_TIMERS_AGREE + MB_TIMERS_AGREE_NS / e->latency_ns.p50;
-    if (n && fabs(e->timer_disagreement) > allowed)
+    if (n >= least_blocks && fabs(e->timer_disagreement) > allowed)
         invalidate(e,
                    mb_reason(arena,
                              "two timers disagree by %.2f %% (allowed %.2f %%): the clock of its "

@@ -12,7 +12,7 @@
  * of; the second an instruction that reads the processor's counter, which none can, scaled by the
  * harness's own clock over the whole race (counter.h). */
 #define MB_TIMERS_AGREE    0.01
-#define MB_TIMERS_AGREE_NS 200
+#define MB_TIMERS_AGREE_NS 1000
 
 /* Forms anew all that follows from what was measured: of each row the summaries, what held its
  * clocks back, steadiness, timers and A/A control, which may make it INVALID; the comparisons with

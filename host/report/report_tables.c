@@ -1,6 +1,7 @@
 /* The tables that `mindbench run` prints. Nothing is computed here but the mean of the headline
  * ratios: every other number is a field of the result, formatted. */
 #include "report.h"
+#include "report_controls.h"
 #include "report_page.h"
 #include "report_starts.h"
 #include "report_view.h"
@@ -478,7 +479,10 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
     put_average(&page, result, false);
     put_average(&page, result, true);
     put_fastest(&page, result);
-    for (size_t i = 0; i < result->n_benchmarks; i++) put_executors(&page, &result->benchmarks[i]);
+    for (size_t i = 0; i < result->n_benchmarks; i++) {
+        put_executors(&page, &result->benchmarks[i]);
+        mb_report_controls(&page, &result->benchmarks[i]);
+    }
     for (size_t i = 0; i < result->n_benchmarks && strcmp(result->device, "cpu") != 0; i++)
         put_device_time(&page, &result->benchmarks[i]);
     for (size_t i = 0; i < result->n_benchmarks; i++)
@@ -498,9 +502,9 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
                       "--cold-starts 20.");
     mb_page_prose(
         &page, 0, MB_PLAIN,
-        "PyTorch is %s. Latency: median; its ratio: median over paired blocks. Throughput: "
-        "batch / mean latency; its ratio: of the two means. [95%% bootstrap interval over "
-        "blocks]; above 1, MIND is faster. eager: FAST, "
+        "PyTorch is %s. Latency: median; its ratio: over paired blocks and processes. Throughput: "
+        "batch / mean latency; its ratio: of the two means. [95%% interval by bootstrap over "
+        "processes]; above 1, MIND is faster. eager: FAST, "
         "SLOW, SAME or AMBG (not decided) against %s.",
         MB_REPORT_PYTORCH, MB_REPORT_PYTORCH);
     mb_page_prose(
@@ -508,6 +512,7 @@ bool mb_report_tables(const struct mb_result *result, FILE *out, int columns, bo
         result->device_reason ? " (" : "", result->device_reason ? result->device_reason : "",
         result->device_reason ? ")" : "", result->n_threads, result->n_threads == 1 ? "" : "s",
         mb_precision_name(result->precision), (unsigned long long)result->seed);
+    mb_report_false_alarms(&page, result);
     if (result->valid)
         mb_page_prose(&page, 0, MB_PLAIN, "Result: VALID");
     else
