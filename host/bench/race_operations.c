@@ -12,9 +12,9 @@ static enum mb_status time_operations(struct race *r, struct racer *racer, struc
     const double n_runs = fmin(fmax(operations_ns / e->phases.first_inference, 5), 200);
     e->operations = mb_arena_calloc(&r->result->arena, MOST_OPERATIONS, sizeof *e->operations);
     if (!e->operations) return mb_fail(err, MB_E_NOMEM, "no memory for the times of steps");
-    enum mb_status st =
-        mb_worker_operations(racer->worker, (uint32_t)n_runs, mb_race_patience(r, racer, 2 * n_runs),
-                             e->operations, MOST_OPERATIONS, &e->n_operations, err);
+    enum mb_status st = mb_worker_operations(racer->worker, (uint32_t)n_runs,
+                                             mb_race_patience(r, racer, 2 * n_runs), e->operations,
+                                             MOST_OPERATIONS, &e->n_operations, err);
     if (st != MB_E_UNSUPPORTED) return st;
     e->operations_reason = mb_reason(&r->result->arena, "%s", err->text);
     return MB_OK;
