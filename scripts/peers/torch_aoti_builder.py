@@ -48,7 +48,7 @@ def describe(job):
 
 def key(job, metadata):
     digest = hashlib.sha256(repr((sorted(metadata.items()), job.executor, torch.__version__,
-                                  torch._inductor.cpu_vec_isa.pick_vec_isa())).encode())
+                                  str(torch._inductor.cpu_vec_isa.pick_vec_isa()))).encode())
     for param in job.program.params:
         if param.is_weight:
             digest.update(job.values[param.id])
