@@ -35,22 +35,30 @@ static void judge_clocks(struct mb_executor_result *e, struct mb_arena *arena) {
             mb_reason(arena, "%s%s", mb_nvml_throttle_text(text, sizeof text, reasons), spread);
 }
 
-static enum mb_status summarize(const double *samples_ns, size_t n, uint64_t seed,
-                                struct mb_summary *out, struct mb_err *err) {
-    const double none = (double)NAN;
-    const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
-    *out = n ? mb_stats_summary(samples_ns, n, seed) : no_samples;
-    if (n && !out->n) return mb_fail(err, MB_E_NOMEM, "no memory for statistics");
-    return MB_OK;
+/* Samples of a block are not independent, and neither are blocks of a process: the interval of the
+ * median is as wide as processes or blocks make it, unless there is one block only. */
+struct mb_summary mb_latency_summary(const struct mb_executor_result *e, uint64_t seed) {
+    struct mb_summary s = mb_stats_summary(e->samples_ns, e->n_samples, seed);
+    const struct mb_series side = series_of(e);
+    if (!s.n || e->n_blocks < 2) return s;
+    const struct mb_interval alone = mb_paired_alone(&side, seed);
+    s.ci_low = s.p50 * alone.low / alone.value;
+    s.ci_high = s.p50 * alone.high / alone.value;
+    return s;
 }
 
 static enum mb_status conclude_row(struct mb_executor_result *e, int64_t batch, uint64_t seed,
                                    struct mb_arena *arena, struct mb_err *err) {
-    enum mb_status st = summarize(e->samples_ns, e->n_samples, seed, &e->latency_ns, err);
+    const double none = (double)NAN;
+    const struct mb_summary no_samples = {0, none, none, none, none, none, none, none, none, none};
+    e->latency_ns = e->n_samples ? mb_latency_summary(e, seed) : no_samples;
+    bool made = !e->n_samples || e->latency_ns.n;
     e->throughput = (double)batch / (e->latency_ns.mean * 1e-9);
-    for (int k = 0; k < MB_N_DEVICE_SERIES && st == MB_OK; k++) {
+    for (int k = 0; k < MB_N_DEVICE_SERIES; k++) {
         struct mb_device_time *d = &e->device_time[k];
-        st = summarize(d->samples_ns, d->n_samples, seed, &d->summary_ns, err);
+        d->summary_ns =
+            d->n_samples ? mb_stats_summary(d->samples_ns, d->n_samples, seed) : no_samples;
+        made = made && (!d->n_samples || d->summary_ns.n);
         if (!d->n_samples && !d->reason)
             d->reason = e->invalid_reason ? e->invalid_reason
                         : e->reason       ? e->reason
@@ -61,7 +69,7 @@ static enum mb_status conclude_row(struct mb_executor_result *e, int64_t batch, 
                            : e->invalid_reason ? e->invalid_reason
                                                : "the race ended before";
     judge_clocks(e, arena);
-    return st;
+    return made ? MB_OK : mb_fail(err, MB_E_NOMEM, "no memory for statistics");
 }
 
 /* A verdict must not claim less than the controls show that this race can tell from none. */
@@ -163,8 +171,9 @@ static void judge_floor(const struct mb_benchmark_result *bench, struct mb_execu
                         struct mb_arena *arena) {
     if (e->n_samples && e->latency_ns.p50 < bench->floor_ns)
         invalidate(e, mb_reason(arena,
-                                "%.4g us is less than the program can take on this machine, "
-                                "%.4g us by its measured ceilings",
+                                "faster than this device can be: the median of %.3g us is below "
+                                "%.3g us, half of what the cheapest algorithm known takes at the "
+                                "ceilings of this run",
                                 e->latency_ns.p50 / 1e3, bench->floor_ns / 1e3));
 }
 

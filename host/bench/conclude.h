@@ -22,6 +22,9 @@ enum mb_status mb_conclude(struct mb_benchmark_result *benchmark, uint64_t seed,
                            const struct mb_statistics *settings, struct mb_arena *arena,
                            struct mb_err *err);
 
+/* Latency of what was measured so far, at least one sample; n is 0 without memory. */
+struct mb_summary mb_latency_summary(const struct mb_executor_result *e, uint64_t seed);
+
 /* Executor a against b by their paired blocks. */
 struct mb_comparison mb_compare_executors(const struct mb_executor_result *a,
                                           const struct mb_executor_result *b, uint64_t seed,

@@ -32,13 +32,11 @@ enum mb_status mb_limits_measure(const struct mb_race_config *c, struct mb_resul
     return MB_OK;
 }
 
-static bool is_below(const struct mb_executor_result *e, double floor_ns) {
-    return e->measured && e->valid && e->latency_ns.p50 < floor_ns; /* false for NaN */
-}
-
 static bool any_below(const struct mb_benchmark_result *b) {
-    for (size_t i = 0; i < b->n_executors; i++)
-        if (is_below(&b->executors[i], b->floor_ns)) return true;
+    for (size_t i = 0; i < b->n_executors; i++) {
+        const struct mb_executor_result *e = &b->executors[i];
+        if (e->valid && e->latency_ns.p50 < b->floor_ns) return true; /* false for NaN */
+    }
     return false;
 }
 
@@ -63,22 +61,10 @@ static bool measure_again(const struct mb_race_config *c, struct mb_result *resu
     return true;
 }
 
-bool mb_limits_judge(const struct mb_race_config *c, struct mb_result *result,
-                     struct mb_benchmark_result *b) {
-    bool marked = false;
+bool mb_limits_set_floor(const struct mb_race_config *c, struct mb_result *result,
+                         struct mb_benchmark_result *b) {
     form(c, result, b);
     for (int i = 0; i < N_SUSPICIONS && any_below(b) && measure_again(c, result); i++)
         form(c, result, b);
-    for (size_t i = 0; i < b->n_executors; i++) {
-        struct mb_executor_result *e = &b->executors[i];
-        if (!is_below(e, b->floor_ns)) continue;
-        marked = true;
-        e->valid = false;
-        e->invalid_reason = mb_reason(
-            &result->arena,
-            "faster than this device can be: the median of %.3g us is below %.3g us, half of what "
-            "the cheapest algorithm known takes at the ceilings of this run",
-            e->latency_ns.p50 / 1e3, b->floor_ns / 1e3);
-    }
-    return marked;
+    return any_below(b);
 }

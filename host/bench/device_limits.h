@@ -1,5 +1,5 @@
-/* What the device of a race can do at best, and rows that claim more. The ceilings are measured by
- * a process of its own while no executor runs, once for all races of a result. */
+/* What the device of a race can do at best, and the floor that it sets to every time. The ceilings
+ * are measured by a process of its own while no executor runs, once for all races of a result. */
 #ifndef MB_DEVICE_LIMITS_H
 #define MB_DEVICE_LIMITS_H
 
@@ -11,11 +11,11 @@
 enum mb_status mb_limits_measure(const struct mb_race_config *config, struct mb_result *result,
                                  struct mb_err *err);
 
-/* Once the benchmark is concluded and its workers have ended: its floor, and every row below it
- * INVALID. Ceilings that another process held down are no reason to mark one: on a suspicion they
- * are measured again, up to twice, and the higher ones count. Then the rooflines. True: a row was
- * marked, so that comparisons need forming again. */
-bool mb_limits_judge(const struct mb_race_config *config, struct mb_result *result,
-                     struct mb_benchmark_result *benchmark);
+/* Once the benchmark is concluded and its workers have ended: its floor and rooflines. Ceilings
+ * that another process held down are no reason to mark a row: where one lies below the floor they
+ * are measured again, up to twice, and the higher ones count. True: a row is below it still, which
+ * mb_conclude marks INVALID when it is called again. */
+bool mb_limits_set_floor(const struct mb_race_config *config, struct mb_result *result,
+                         struct mb_benchmark_result *benchmark);
 
 #endif

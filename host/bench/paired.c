@@ -26,10 +26,10 @@ struct units {
 };
 
 /* Which processes of the two sides go together: process p of a with p of b, or, for a control,
- * process 2 g + 1 with 2 g of the same side. */
+ * process 2 g + 1 with 2 g of the same side. A side alone is set against one nanosecond. */
 struct matching {
     const struct mb_series *a, *b;
-    bool control;
+    bool control, alone;
 };
 
 static size_t process_of(const struct mb_series *s, size_t block) {
@@ -78,7 +78,7 @@ static size_t pair_blocks(const struct matching *m, size_t process_a, size_t pro
         *p = (struct unit){0};
         const double a = add_block(m->a, i, room, &p->sum_a, &p->n_a);
         const double b = add_block(m->b, k, room, &p->sum_b, &p->n_b);
-        p->log_ratio = log(b / a);
+        p->log_ratio = log(m->alone ? b : b / a);
         i = next_block(m->a, process_a, i + 1);
         k = next_block(m->b, process_b, k + 1);
     }
@@ -171,18 +171,20 @@ static double log_throughput(const struct units *u, const uint32_t *counts) {
 
 typedef double statistic(const struct units *units, const uint32_t *counts);
 
-/* Standard deviation of the statistic over seeded resamples of the units. */
-static double bootstrap_deviation(const struct units *u, statistic *of, uint32_t *counts,
-                                  uint64_t seed) {
-    double mean = 0, squares = 0;
+/* Half of the width that holds MB_CONFIDENCE of the statistic over seeded resamples of the units;
+ * NaN without memory. */
+static double bootstrap_half_width(const struct units *u, statistic *of, uint32_t *counts,
+                                   uint64_t seed) {
+    double *values = malloc(MB_RESAMPLES * sizeof *values);
+    if (!values) return (double)NAN;
     for (uint32_t r = 0; r < MB_RESAMPLES; r++) {
         for (size_t i = 0; i < u->n; i++) counts[i] = 0;
         for (size_t i = 0; i < u->n; i++) counts[mb_random_below(seed, r, i, (uint32_t)u->n)]++;
-        const double value = of(u, counts), off = value - mean;
-        mean += off / (r + 1); /* Welford's running mean and sum of squares */
-        squares += off * (value - mean);
+        values[r] = of(u, counts);
     }
-    return sqrt(squares / (MB_RESAMPLES - 1));
+    const struct mb_interval held = mb_stats_held(values, MB_RESAMPLES);
+    free(values);
+    return (held.high - held.low) / 2;
 }
 
 static int compare_units(const void *x, const void *y) {
@@ -198,11 +200,10 @@ static struct mb_interval interval_of(const struct matching *m, statistic *of, u
     if (counts && u.n) {
         qsort(u.items, u.n, sizeof *u.items, compare_units);
         for (size_t i = 0; i < u.n; i++) counts[i] = 1;
-        const double value = of(&u, counts), n = (double)u.n;
+        const double value = of(&u, counts);
         interval = (struct mb_interval){exp(value), 0, INFINITY};
         if (u.n > 1) {
-            const double half = mb_stats_t_quantile((1 + MB_CONFIDENCE) / 2, u.n - 1) *
-                                sqrt(n / (n - 1)) * bootstrap_deviation(&u, of, counts, seed);
+            const double half = mb_stats_few(u.n) * bootstrap_half_width(&u, of, counts, seed);
             interval.low = exp(value - half);
             interval.high = exp(value + half);
         }
@@ -214,22 +215,27 @@ static struct mb_interval interval_of(const struct matching *m, statistic *of, u
 
 struct mb_interval mb_paired_speedup(const struct mb_series *a, const struct mb_series *b,
                                      uint64_t seed) {
-    return interval_of(&(struct matching){a, b, false}, log_speedup, seed);
+    return interval_of(&(struct matching){.a = a, .b = b}, log_speedup, seed);
 }
 
 struct mb_interval mb_paired_throughput(const struct mb_series *a, const struct mb_series *b,
                                         uint64_t seed) {
-    return interval_of(&(struct matching){a, b, false}, log_throughput, seed);
+    return interval_of(&(struct matching){.a = a, .b = b}, log_throughput, seed);
 }
 
 struct mb_interval mb_paired_control(const struct mb_series *side, uint64_t seed) {
-    return interval_of(&(struct matching){side, side, true}, log_speedup, seed);
+    return interval_of(&(struct matching){.a = side, .b = side, .control = true}, log_speedup,
+                       seed);
+}
+
+struct mb_interval mb_paired_alone(const struct mb_series *side, uint64_t seed) {
+    return interval_of(&(struct matching){.a = side, .b = side, .alone = true}, log_speedup, seed);
 }
 
 /* ---- noise ---- */
 
 struct mb_noise mb_paired_noise(const struct mb_series *side) {
-    const struct matching m = {side, side, true};
+    const struct matching m = {.a = side, .b = side, .control = true};
     const size_t n_starts = n_processes(side) / 2, largest = largest_block(side);
     struct mb_noise noise = {(double)NAN, 0};
     double squares = 0;

@@ -57,8 +57,7 @@ static void reverse(size_t *order, size_t n) {
 
 static bool precise_enough(struct race *r) {
     if (r->config->n_executors < 2) {
-        struct mb_summary s = mb_stats_summary(r->racers[0].result->samples_ns,
-                                               r->racers[0].result->n_samples, r->config->seed);
+        const struct mb_summary s = mb_latency_summary(r->racers[0].result, r->config->seed);
         return (s.ci_high - s.ci_low) / 2 <= r->config->max_noise * s.p50;
     }
     const struct mb_comparison c =
@@ -291,7 +290,7 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
     mb_nvml_close(r.nvml);
     if (r.racers) mb_race_scale_counter(&r);
     if (st == MB_OK) st = mb_conclude(out, config->seed, &result->statistics, &result->arena, err);
-    if (st == MB_OK && mb_limits_judge(config, result, out))
+    if (st == MB_OK && mb_limits_set_floor(config, result, out))
         st = mb_conclude(out, config->seed, &result->statistics, &result->arena, err);
     if (st == MB_OK && cut == MB_OK && config->n_cold_starts && !config->profile) {
         mb_race_use_inputs(&r, 0);

@@ -145,3 +145,17 @@ double mb_stats_t_quantile(double p, size_t freedom) {
     }
     return high;
 }
+
+struct mb_interval mb_stats_held(double *values, size_t n) {
+    const double left_out = (1 - MB_CONFIDENCE) / 2;
+    qsort(values, n, sizeof *values, compare_doubles);
+    return (struct mb_interval){mb_stats_quantile_sorted(values, n, 0.5),
+                                mb_stats_quantile_sorted(values, n, left_out),
+                                mb_stats_quantile_sorted(values, n, 1 - left_out)};
+}
+
+double mb_stats_few(size_t n) {
+    const double normal = 1.959963985; /* the quantile that t tends to */
+    return sqrt((double)n / (double)(n - 1)) * mb_stats_t_quantile((1 + MB_CONFIDENCE) / 2, n - 1) /
+           normal;
+}

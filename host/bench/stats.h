@@ -42,6 +42,16 @@ enum mb_verdict { MB_FAST, MB_SLOW, MB_SAME, MB_AMBIGUOUS };
 enum mb_verdict mb_stats_verdict(const struct mb_interval *speedup, double least);
 const char *mb_verdict_name(enum mb_verdict verdict); /* "FAST", "SLOW", "SAME", "AMBG" */
 
+/* What holds MB_CONFIDENCE of the resampled values, equal shares left out on both sides; `value` is
+ * their median. n >= 1; sorts them. */
+struct mb_interval mb_stats_held(double *values, size_t n);
+
+/* How much wider a percentile interval over n >= 2 resampled units must be: the bootstrap's
+ * variance is that of n units instead of n - 1, and the mean of few lies about the true one as
+ * Student's t says (Hesterberg, "What teachers should know about the bootstrap", 2015, section 4).
+ */
+double mb_stats_few(size_t n);
+
 /* Student's t with a whole number of degrees of freedom, >= 1: the value below which it lies with
  * probability p, 0.5 <= p < 1. */
 double mb_stats_t_quantile(double p, size_t freedom);

@@ -7,15 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double normal_975 = 1.959963985;
-
-/* Student's t below which 97.5 % lie, freedom >= 1. */
-static double t_975(size_t freedom) {
-    static const double few[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
-    enum { N_FEW = sizeof few / sizeof *few };
-    return freedom <= N_FEW ? few[freedom - 1] : normal_975 + 2.6 / (double)freedom;
-}
-
 /* Medians of the blocks of one side, those of a process next to each other. */
 struct side {
     double *medians;
@@ -23,16 +14,6 @@ struct side {
     size_t n_processes, n_blocks;
     double *drawn, *sorted; /* room for a resample */
 };
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n) {
-    qsort(values, n, sizeof *values, compare_doubles);
-    return mb_stats_quantile_sorted(values, n, 0.5);
-}
 
 static void close_side(struct side *s) {
     free(s->medians);
@@ -60,7 +41,7 @@ static bool open_side(const struct mb_executor_result *e, struct side *out) {
             const size_t first = e->first_of_block[i], n = e->first_of_block[i + 1] - first;
             if (n_processes > 1 && e->process_of_block[i] != p) continue;
             memcpy(out->sorted, e->samples_ns + first, n * sizeof *out->sorted);
-            out->medians[at++] = median(out->sorted, n);
+            out->medians[at++] = mb_stats_median(out->sorted, n);
         }
         /* a process that was ended before its first block is none */
         if (at > out->first[out->n_processes]) out->first[++out->n_processes] = at;
@@ -79,14 +60,11 @@ static double resampled(struct side *s, uint64_t seed, uint64_t stream) {
             s->drawn[n++] =
                 s->medians[first + mb_random_below(seed, stream, draw++, (uint32_t)size)];
     }
-    return median(s->drawn, n);
+    return mb_stats_median(s->drawn, n);
 }
 
-/* How much wider the interval must be because the first level has few members: its variance is
- * estimated from n - 1 of n, and its mean lies about the true one as Student's t says. */
 static double stretch(const struct side *s) {
-    const size_t n = s->n_processes > 1 ? s->n_processes : s->n_blocks;
-    return sqrt((double)n / (double)(n - 1)) * t_975(n - 1) / normal_975;
+    return mb_stats_few(s->n_processes > 1 ? s->n_processes : s->n_blocks);
 }
 
 static struct mb_interval ratio(struct side *base, struct side *next, uint64_t seed,
@@ -95,15 +73,14 @@ static struct mb_interval ratio(struct side *base, struct side *next, uint64_t s
     const double wider = fmax(stretch(base), stretch(next));
     memcpy(base->drawn, base->medians, base->n_blocks * sizeof *base->drawn);
     memcpy(next->drawn, next->medians, next->n_blocks * sizeof *next->drawn);
-    out.value = median(base->drawn, base->n_blocks) / median(next->drawn, next->n_blocks);
+    out.value =
+        mb_stats_median(base->drawn, base->n_blocks) / mb_stats_median(next->drawn, next->n_blocks);
     for (uint64_t r = 0; r < MB_RESAMPLES; r++)
         ratios[r] = resampled(base, seed, 2 * r) / resampled(next, seed, 2 * r + 1);
-    qsort(ratios, MB_RESAMPLES, sizeof *ratios, compare_doubles);
-    const double low = mb_stats_quantile_sorted(ratios, MB_RESAMPLES, 0.025);
-    const double high = mb_stats_quantile_sorted(ratios, MB_RESAMPLES, 0.975);
+    const struct mb_interval held = mb_stats_held(ratios, MB_RESAMPLES);
     /* about the value, in logarithms, so that either direction of a ratio is treated alike */
-    out.low = out.value * exp(wider * fmin(log(low / out.value), 0));
-    out.high = out.value * exp(wider * fmax(log(high / out.value), 0));
+    out.low = out.value * exp(wider * fmin(log(held.low / out.value), 0));
+    out.high = out.value * exp(wider * fmax(log(held.high / out.value), 0));
     return out;
 }
 
