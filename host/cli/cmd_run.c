@@ -9,7 +9,9 @@
 #include "interrupt.h"
 #include "nvtx.h"
 #include "outfile.h"
+#include "precision_plan.h"
 #include "report.h"
+#include "report_plan.h"
 #include "report_trace.h"
 #include "runner.h"
 #include "schedule.h"
@@ -40,6 +42,9 @@ static const char help[] =
     "      --warmup N         untimed runs before (10; environment WARMUP_RUNS)\n"
     "      --duration S       go on for S seconds for each program instead of N samples\n"
     "      --max-noise PCT    until the interval of the first ratio is within +- PCT %\n"
+    "      --plan             no results: from a short pilot, the samples and the time that each\n"
+    "                         of several precisions (--max-noise) takes on this machine, and\n"
+    "                         the smallest change that it tells from none\n"
     "      --restarts N       starts of each executor, each of two processes in turns (3; with\n"
     "                         --duration up to 20, as its time allows)\n"
     "      --min-effect PCT   the smallest difference that matters to FAST, SLOW and SAME (2)\n"
@@ -102,7 +107,7 @@ struct options {
     const char *json, *csv, *md, *trace;
     struct mb_baseline baseline;
     enum mb_precision precision;
-    bool quiet, progress, profile, compile_only;
+    bool quiet, progress, profile, compile_only, plan;
     bool warm, cold, transfers;
     bool strict, lenient;
     bool no_roofline, profile_ops;
@@ -177,6 +182,7 @@ enum option_id {
     OPT_WARMUP,
     OPT_DURATION,
     OPT_MAX_NOISE,
+    OPT_PLAN,
     OPT_MIN_EFFECT,
     OPT_RESTARTS,
     OPT_TIMEOUT,
@@ -214,6 +220,7 @@ static const struct option long_options[] = {
     {"warmup", required_argument, NULL, OPT_WARMUP},
     {"duration", required_argument, NULL, OPT_DURATION},
     {"max-noise", required_argument, NULL, OPT_MAX_NOISE},
+    {"plan", no_argument, NULL, OPT_PLAN},
     {"min-effect", required_argument, NULL, OPT_MIN_EFFECT},
     {"restarts", required_argument, NULL, OPT_RESTARTS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -256,6 +263,7 @@ static bool take_option(int option, char *value, struct options *o) {
     case OPT_NO_ROOFLINE: o->no_roofline = true; return true;
     case OPT_PROFILE_OPS: o->profile_ops = true; return true;
     case OPT_PROFILE: o->profile = true; return true;
+    case OPT_PLAN: o->plan = true; return true;
     case OPT_TRANSFERS: o->transfers = true; return true;
     case OPT_COMPILE_ONLY: o->compile_only = true; return true;
     case OPT_CACHE: return parse_cache(value, o);
@@ -345,6 +353,14 @@ static int parse(int argc, char **argv, struct options *o) {
     if (o->profile && (o->json || o->csv || o->md || o->baseline.against || o->baseline.save))
         return mb_cli_error(MB_EXIT_USAGE, "run: --profile forms no statistics to write; leave "
                                            "--json, --csv, --md and baselines out");
+    if (o->plan && (o->json || o->csv || o->md || o->baseline.against || o->baseline.save))
+        return mb_cli_error(MB_EXIT_USAGE, "run: --plan measures too little for a result; leave "
+                                           "--json, --csv, --md and baselines out");
+    if (o->plan && (o->profile || o->compile_only || o->duration_s > 0 || o->max_noise > 0 ||
+                    o->restarts || o->cold_starts))
+        return mb_cli_error(MB_EXIT_USAGE,
+                            "run: --plan makes a pilot of its own; leave --duration, --max-noise, "
+                            "--restarts, --cold-starts, --profile and --compile-only out");
     if (o->trace && !o->profile)
         return mb_cli_error(MB_EXIT_USAGE,
                             "run: --trace %s: goes with --profile, since tracing "
@@ -434,8 +450,9 @@ static const char *json_name(const struct options *o) { return o->json ? o->json
 
 /* Finds out before minutes are spent measuring that a result could not be written. */
 static int check_writable(const struct options *o) {
-    const char *names[] = {o->profile ? NULL : json_name(o), o->csv, o->md, o->trace};
-    if (!o->profile && !o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
+    const bool writes_result = !o->profile && !o->plan;
+    const char *names[] = {writes_result ? json_name(o) : NULL, o->csv, o->md, o->trace};
+    if (writes_result && !o->json && mkdir("results", 0777) != 0 && errno != EEXIST)
         return mb_cli_error(MB_EXIT_USAGE,
                             "cannot make the folder results: %s; name another place "
                             "with --json FILE",
@@ -622,19 +639,23 @@ static int race_all(const struct options *o, struct plan *p, int cancel_fd,
                                               .n_restarts = (uint32_t)o->restarts,
                                               .cold = cold,
                                               .transfers = o->transfers,
-                                              .ceilings = !o->no_roofline,
+                                              .ceilings = !o->no_roofline && !o->plan,
                                               .profile_ops = o->profile_ops,
                                               .profile = o->profile,
                                               .n_cold_starts = cold ? 0 : (uint32_t)o->cold_starts,
                                               .compile_only = o->compile_only,
                                               .trace = trace,
                                               .duration_s = o->duration_s,
-                                              .max_noise = o->max_noise,
+                                              .max_noise = o->plan ? MB_PILOT_NOISE : o->max_noise,
                                               .deadline_ns = deadline_ns,
                                               .cancel_fd = cancel_fd,
                                               .progress = progress ? on_progress : NULL};
-        st = mb_race(&config, result, &result->benchmarks[result->n_benchmarks], &err);
+        struct mb_benchmark_result *bench = &result->benchmarks[result->n_benchmarks];
+        const int64_t begin_ns = mb_clock_ns();
+        st = mb_race(&config, result, bench, &err);
         if (progress) mb_terminal_progress_clear();
+        if (o->plan && (st == MB_OK || st == MB_E_TIMEOUT || st == MB_E_INTERRUPTED))
+            mb_report_plan(bench, (double)(mb_clock_ns() - begin_ns) / 1e9, stdout);
         if (st == MB_OK || st == MB_E_TIMEOUT || st == MB_E_INTERRUPTED)
             result->n_benchmarks++;
         else
@@ -693,7 +714,7 @@ static int run(const struct options *o, struct plan *p, int argc, char **argv) {
         bool written = true;
         if (o->profile)
             print_profiled(o, &result);
-        else
+        else if (!o->plan)
             written = write_all(o, &result);
         if (trace) written = write_trace(o, trace) && written;
         if (mb_interrupt_signal())

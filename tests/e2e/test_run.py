@@ -160,12 +160,31 @@ def test_argv_is_recorded_as_typed(bare):
 
 
 def test_max_noise_goes_on_until_the_interval_is_narrow(fake):
-    done = fake("run", *QUICK, "--max-noise", 20, "tiny.mind")
+    # one thread: threads that wait for each other next to other load make noise without end
+    done = fake("run", *QUICK, "--threads", 1, "--executors", "mind,mind-scalar", "--max-noise", 20,
+                "tiny.mind")
     assert done.returncode == 0, done.stderr
     bench = fake.result()["benchmarks"]["tiny"]
     c = bench["comparisons"][0]
     assert (c["ci_high"] - c["ci_low"]) / 2 <= 0.2 * c["speedup"]
     assert len(bench["executors"]["mind"]["samples_us"]) >= 10
+
+
+def test_plan_tells_what_a_precision_takes(fake):
+    done = fake("run", "--samples", 20, "--plan", "--executors", "mind,mind-scalar", "tiny.mind")
+    assert done.returncode == 0, done.stderr
+    title, header, rule, *rows = done.stdout.strip().splitlines()
+    assert title.startswith("tiny, mind against mind-scalar: a pilot of 3 starts and ")
+    cells = [row.split() for row in rows]
+    assert [c[1] for c in cells] == ["5", "2", "1", "0.5"]
+    starts, samples = ([float(c[k]) for c in cells] for k in (3, 4))
+    assert starts == sorted(starts) and starts[0] >= 3
+    assert all(n / m == samples[0] / starts[0] for n, m in zip(samples, starts))
+    assert fake.files() == []  # no result
+    refused = fake("run", "--plan", "--max-noise", 1, "tiny.mind")
+    assert refused.returncode == 4 and "--plan makes a pilot of its own" in refused.stderr
+    refused = fake("run", "--plan", "--json", "out.json", "tiny.mind")
+    assert refused.returncode == 4 and "leave --json" in refused.stderr
 
 
 # ---- misbehaving executors ----
