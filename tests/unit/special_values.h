@@ -10,16 +10,26 @@
 
 #include "backend.h"
 
-/* What another library computes otherwise, and may. */
-struct sv_license {
-    double ulps;                     /* of element operations, on top of what each has anyway */
-    bool casts_of_what_does_not_fit; /* C leaves them undefined; ops.def does not */
-    bool flushes_exponentials;       /* results below the least normal number may be zero */
+/* One element of a result that is not what is said above. */
+struct sv_element {
+    enum mb_dtype dtype; /* the result's */
+    double operand[2];   /* of an element operation or a cast, broadcast */
+    double got, exact;
+    /* Of a convolution with stride 1: a tile of at most 4 x 4 outputs from a patch of 6 x 6 may
+     * have both this output and a value of x that is not finite. */
+    bool shares_patch;
 };
 
-/* Fails the test where the executor differs. Covers every operation that ops.def allows on dtype,
- * MB_F32 or MB_F64. */
+/* What an executor computes otherwise, and may: one row for each reason. */
+struct sv_license {
+    enum mb_op op;
+    enum mb_dtype dtype; /* of the operands */
+    bool (*covers)(const struct sv_element *element);
+};
+
+/* Fails the test where the executor differs from the reference and no license covers it. Covers
+ * every operation that ops.def allows on dtype, MB_F32 or MB_F64. */
 void sv_check_on(const struct mb_backend *backend, const struct mb_open_config *config,
-                 enum mb_dtype dtype, const struct sv_license *license);
+                 enum mb_dtype dtype, const struct sv_license *licenses, size_t n_licenses);
 
 #endif

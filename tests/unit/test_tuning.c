@@ -1,5 +1,6 @@
 /* The choice of kernels by measurement, with a clock and kernels of paper: who wins, what is
  * remembered and when it counts, damaged files, time bounds, failures. */
+#include "scratch_folder.h"
 #include "tuning.h"
 
 #include <fcntl.h>
@@ -54,7 +55,7 @@ static const struct mb_candidate five[] = {{"A", "kernel_a", 1000},
 static const union mb_step_desc desc = {
     .matmul = {.batch = 1, .m = 3, .n = 4, .k = 5, .has_bias = true}};
 
-static char folder[64];
+static char folder[PATH_MAX];
 static struct mb_tuning_options options = {
     .folder = folder, .clock_ns = paper_clock, .step_limit_ns = 60e6};
 
@@ -96,15 +97,14 @@ static int calls_of_choice(const char *device) {
 }
 
 static const char *path(void) {
-    static char text[96];
+    static char text[PATH_MAX + 8];
     snprintf(text, sizeof text, "%s/tuning", folder);
     return text;
 }
 
 static int new_folder(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/mb_tuning_XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return mb_scratch_folder_make(folder, NULL) == MB_OK ? 0 : -1;
 }
 static int remove_folder(void **state) {
     (void)state;
@@ -335,7 +335,7 @@ static void no_place_to_write(void **state) {
 
 static void folders_of_the_user(void **state) {
     (void)state;
-    char home[96], file[128];
+    char home[PATH_MAX + 8], file[PATH_MAX + 40];
     struct mb_tuning *tuning = NULL;
     set_bench(500, 800, 400, 700, 1);
     snprintf(home, sizeof home, "%s/home", folder);
