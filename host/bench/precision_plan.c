@@ -39,8 +39,10 @@ const char *mb_pilot_read(const struct mb_benchmark_result *b, double wall_s,
     const struct mb_executor_result *e = &b->executors[0];
     const struct mb_comparison *c = b->n_comparisons ? &b->comparisons[0] : NULL;
     const struct mb_summary *s = &e->latency_ns;
+    for (size_t i = 0; i < (c ? 2 : 1); i++)
+        if (!e[i].measured || !e[i].valid)
+            return e[i].invalid_reason ? e[i].invalid_reason : e[i].reason;
     if (c && c->withheld) return c->reason;
-    if (!e->measured || !e->valid) return e->invalid_reason ? e->invalid_reason : e->reason;
     if (!c && e->control.reason) return e->control.reason;
     const uint32_t n_starts = (uint32_t)(e->process_of_block[e->n_blocks - 1] / N_LANES + 1);
     if (n_starts < MB_SCHEDULE_STARTS) return "the pilot ended before its third start";

@@ -82,6 +82,9 @@ static void a_pilot_is_read_from_a_race(void **state) {
     assert_string_equal(mb_pilot_read(&bench, 5, &pilot), "the pilot ended before its third start");
     c = (struct mb_comparison){.withheld = true, .reason = "precision differs"};
     assert_string_equal(mb_pilot_read(&bench, 5, &pilot), "precision differs");
+    rows[1].valid = false;
+    rows[1].invalid_reason = "cut short by --timeout";
+    assert_string_equal(mb_pilot_read(&bench, 5, &pilot), "cut short by --timeout");
     noise_free(&sides[0]);
     noise_free(&sides[1]);
 }
