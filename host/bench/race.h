@@ -1,5 +1,6 @@
 /* A race while it runs. Private to the files of the runner: runner.c (order and end),
- * race_start.c (processes), race_block.c (blocks and checks), race_inputs.c (inputs and
+ * race_start.c (processes), race_block.c (blocks and checks),
+ * race_account.c (is what workers tell true), race_inputs.c (inputs and
  * references), race_device.c (what a device adds). */
 #ifndef MB_RACE_H
 #define MB_RACE_H
@@ -12,6 +13,13 @@ enum {
     MB_RACE_INPUT_SETS = 2, /* that take turns, so that a result kept from before shows */
 };
 
+/* One block of a racer, as told by its process and as seen from outside. */
+struct racer_account {
+    struct mb_block_account told;
+    double cpu_ns; /* of its main thread, by the kernel; NaN: not told */
+    bool parked;   /* all its threads slept soon after */
+};
+
 struct racer {
     const struct mb_executor_entry *entry;
     struct mb_executor_result *result;
@@ -22,6 +30,8 @@ struct racer {
     size_t input_set[MB_RACE_LANES];
     size_t *first_of_block, *process_of_block; /* grow with the rounds */
     size_t capacity_samples, capacity_blocks, capacity_processes;
+    struct racer_account *accounts; /* one for each block */
+    size_t n_accounts, capacity_accounts;
     size_t capacity_device[MB_N_DEVICE_SERIES], capacity_states;
 };
 
@@ -77,6 +87,17 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
 
 /* Turns the second timer's ticks into nanoseconds, once the race is over. */
 void mb_race_scale_counter(struct race *r);
+
+/* ---- race_account.c ---- */
+
+/* False (and out of the race) when the guard of the last block (guard.h) found something. */
+bool mb_race_check_guard(struct race *r, struct racer *racer);
+
+/* Of the block just kept. False without memory. */
+bool mb_race_keep_account(struct race *r, struct racer *racer, double cpu_ns, bool parked);
+
+/* Once all blocks are measured: a row whose account cannot be true is INVALID. */
+enum mb_status mb_race_judge_accounts(struct race *r, struct mb_err *err);
 
 /* ---- race_inputs.c ---- */
 

@@ -134,6 +134,7 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
     if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
     struct mb_block_state *state = &e->block_states[e->n_blocks];
     const struct mb_watch before = mb_watch_read(pid);
+    const double cpu_before_ns = mb_watch_cpu_ns(pid);
     const int64_t begin_ns = mb_clock_ns();
     if (!r->first_block_ns) r->first_block_ns = begin_ns;
     enum mb_status st =
@@ -146,10 +147,13 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
     state->second_timer_ns = mb_worker_counter(racer->worker); /* ticks until the race is over */
     mb_race_read_gpu(r, racer);
     keep_block(r, racer, lane, n);
-    if (!mb_race_check_outputs(r, racer, "during timing")) return MB_OK;
+    if (!mb_race_check_outputs(r, racer, "during timing") || !mb_race_check_guard(r, racer))
+        return MB_OK;
+    const double cpu_ns = mb_watch_cpu_ns(pid) - cpu_before_ns;
     MB_TRY(mb_race_device_block(r, racer, n, err));
     if (e->device_time[MB_DEVICE_batch].n_samples) mb_race_read_gpu(r, racer);
-    mb_worker_wait_parked(racer->worker);
+    if (!mb_race_keep_account(r, racer, cpu_ns, mb_worker_wait_parked(racer->worker)))
+        st = mb_fail(err, MB_E_NOMEM, "no memory for accounts");
 out:
     return st;
 }

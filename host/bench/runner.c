@@ -279,6 +279,7 @@ enum mb_status mb_race(const struct mb_race_config *config, struct mb_result *re
         if (cut == MB_OK) cut = config->profile ? profile_all(&r, err) : time_all(&r, err);
         if (cut == MB_OK && !config->profile)
             cut = run_each_once(&r, MB_NVTX_CHECK, "after timing", err);
+        if (cut == MB_OK) cut = mb_race_judge_accounts(&r, err);
         if (cut == MB_E_TIMEOUT || cut == MB_E_INTERRUPTED) {
             out->ended_by = cut == MB_E_TIMEOUT ? "timeout" : "interrupt";
             mark_cut_short(&r, cut);

@@ -64,6 +64,15 @@ struct mb_watch mb_watch_read(pid_t pid) {
     return w;
 }
 
+double mb_watch_cpu_ns(pid_t pid) {
+    char path[96], text[128];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
+    if (!read_text(path, text, sizeof text)) return (double)NAN;
+    char *end;
+    const double ns = strtod(text, &end);
+    return end == text ? (double)NAN : ns;
+}
+
 /* The largest number in the files of a pattern; NaN: there is none. */
 static double largest(const char *pattern) {
     glob_t found;

@@ -14,6 +14,10 @@ struct mb_watch {
 
 struct mb_watch mb_watch_read(pid_t pid);
 
+/* Processor time of the process's main thread so far. The kernel adds to it when the thread is put
+ * to sleep, and at clock ticks. NaN: not told. */
+double mb_watch_cpu_ns(pid_t pid);
+
 /* What became of `before` in the process since: fills steal_ns, migrations, context_switches,
  * cpu_mhz and temperature_c. */
 void mb_watch_since(const struct mb_watch *before, pid_t pid, struct mb_block_state *out);

@@ -29,6 +29,7 @@ struct mb_worker {
     char end[160]; /* how the process ended, once it has */
     uint64_t n_settled;
     double counter; /* ticks of the last block */
+    struct mb_block_account account;
 };
 
 /* ---- process ---- */
@@ -356,6 +357,19 @@ static enum mb_status get_samples(struct mb_worker *w, uint32_t n, double *sampl
     return w->wire.bad ? mb_fail(err, MB_E_CRASHED, "worker sent a short reply") : MB_OK;
 }
 
+static struct mb_block_account get_account(struct mb_wire *wire) {
+    struct mb_block_account a = {0};
+    a.settle_ns = mb_wire_get_f64(wire);
+    a.around_ns = mb_wire_get_f64(wire);
+    a.evict_ns = mb_wire_get_f64(wire);
+    a.other_ns = mb_wire_get_f64(wire);
+    a.n_settle = mb_wire_get_u64(wire);
+    a.guarded = mb_wire_get_u64(wire);
+    a.fault = (enum mb_guard_fault)mb_wire_get_u64(wire);
+    a.fault_run = mb_wire_get_u64(wire);
+    return a;
+}
+
 enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, int64_t deadline_ns,
                              double *samples_ns, struct mb_err *err) {
     mb_wire_clear(&w->wire);
@@ -364,14 +378,20 @@ enum mb_status mb_worker_run(struct mb_worker *w, const struct mb_block *block, 
     mb_wire_put_u64(&w->wire, (uint64_t)block->settle_ns);
     mb_wire_put_u64(&w->wire, block->n_samples);
     mb_wire_put_u64(&w->wire, block->new_inputs);
+    const int64_t begin_ns = mb_clock_ns();
     enum mb_status st = ask(w, MB_MSG_RUN, deadline_ns, err);
+    const double wall_ns = (double)(mb_clock_ns() - begin_ns);
     if (st != MB_OK) return st;
     w->n_settled = mb_wire_get_u64(&w->wire);
     w->counter = mb_wire_get_f64(&w->wire);
+    w->account = get_account(&w->wire);
+    w->account.wall_ns = wall_ns;
     return get_samples(w, block->n_samples, samples_ns, err);
 }
 
 uint64_t mb_worker_n_settled(const struct mb_worker *w) { return w->n_settled; }
+
+const struct mb_block_account *mb_worker_account(const struct mb_worker *w) { return &w->account; }
 
 double mb_worker_counter(const struct mb_worker *w) { return w->counter; }
 

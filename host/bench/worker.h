@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "executors.h"
+#include "guard.h"
 #include "mind.h"
 #include "nvtx.h"
 #include "result.h"
@@ -54,7 +55,8 @@ enum mb_status mb_worker_start(const struct mb_worker_config *config, int64_t de
 
 /* Untimed runs until there were at least settle_runs and settle_ns have passed, then n_samples
  * timed ones into samples_ns, and the outputs of the last to shared memory. The outputs are filled
- * with NaN bytes before the first timed run, so that a run that writes nothing shows. Profilers see
+ * with NaN bytes before the first timed run, so that a run that writes nothing shows; on a host
+ * device each timed run is guarded (guard.h), unless a profiler looks. Profilers see
  * the untimed runs as one range and the timed ones as another, named after their purpose. */
 struct mb_block {
     enum mb_nvtx_phase purpose; /* of the timed runs */
@@ -68,6 +70,20 @@ enum mb_status mb_worker_run(struct mb_worker *worker, const struct mb_block *bl
 
 /* How many untimed runs the last mb_worker_run made. */
 uint64_t mb_worker_n_settled(const struct mb_worker *worker);
+
+/* Where the time of the last mb_worker_run went. The first four are the worker's own account. */
+struct mb_block_account {
+    double settle_ns; /* untimed runs, but for the first two where the guard (guard.h) is on */
+    double around_ns; /* what the guard does before and after the timed runs */
+    double evict_ns;  /* evictions of caches */
+    double other_ns;  /* the rest: inputs and outputs moved, the guard's two runs */
+    double wall_ns;   /* all of it and the samples, by this process's clock; with the messages */
+    uint64_t n_settle; /* runs in settle_ns */
+    bool guarded;
+    enum mb_guard_fault fault;
+    uint64_t fault_run; /* of the timed ones, from 0 */
+};
+const struct mb_block_account *mb_worker_account(const struct mb_worker *worker);
 
 /* By how much the processor's counter went on during the timed runs of the last mb_worker_run, in
  * ticks (counter.h); NaN where there is none, or in a process that cannot read it. */

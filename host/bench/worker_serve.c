@@ -28,6 +28,7 @@ struct server {
     bool cold, transfers; /* worker.h */
     struct mb_nvtx *nvtx;
     struct mb_trace_log *trace; /* NULL: none is kept */
+    struct mb_guard *guard;     /* NULL: not on a host device */
     struct mb_buf **in, **out;  /* input and output buffers */
     size_t n_in, n_out;
     char *source, *file; /* the wire is reused, so the texts are kept apart */
@@ -138,7 +139,8 @@ static enum mb_status send_inputs(struct server *s, struct mb_err *err) {
         size_t bytes = 0;
         if (s->program->params[i].role != MB_INPUT) continue;
         mb_type_bytes(&s->program->params[i].type, &bytes);
-        enum mb_status st = s->backend->upload(s->ctx, s->in[at++], s->params.data[i], bytes, err);
+        const void *data = s->guard ? mb_guard_param(s->guard, i) : s->params.data[i];
+        enum mb_status st = s->backend->upload(s->ctx, s->in[at++], data, bytes, err);
         if (st != MB_OK) return st;
     }
     return MB_OK;
@@ -187,6 +189,18 @@ static enum mb_status get_open_config(struct mb_wire *wire, const struct mb_exec
     config->executor = (*entry)->name;
     config->device = (*entry)->device;
     return MB_OK;
+}
+
+/* Once the program has run, so that none of it is part of a start. */
+static enum mb_status make_guard(struct server *s, const struct mb_executor_entry *entry,
+                                 struct mb_err *err) {
+    const struct mb_guard_config config = {.backend = s->backend,
+                                           .ctx = s->ctx,
+                                           .program = s->program,
+                                           .in = s->in,
+                                           .out = s->out,
+                                           .params = s->params.data};
+    return strcmp(entry->device, "cpu") == 0 ? mb_guard_new(&config, &s->guard, err) : MB_OK;
 }
 
 static enum mb_status prepare(struct server *s, struct mb_err *err) {
@@ -243,6 +257,7 @@ static enum mb_status prepare(struct server *s, struct mb_err *err) {
     phases.first_inference = lap(&since);
     const double first_output_ns = (double)since;
     mb_nvtx_end(s->nvtx);
+    MB_TRY(make_guard(s, entry, err));
     MB_TRY(s->backend->info(s->ctx, &info, err));
     phases.tune = info.tuning_ns;
     phases.plan -= info.tuning_ns;
@@ -280,54 +295,100 @@ static enum mb_status poison_outputs(struct server *s, struct mb_err *err) {
     return MB_OK;
 }
 
+/* One timed run, with what is to be done around it. */
+static enum mb_status sample(struct server *s, struct mb_guard *guard, bool last,
+                             struct mb_block_account *account, double *sample_ns, uint64_t *ticks,
+                             struct mb_err *err) {
+    enum mb_status st = MB_OK;
+    int64_t since = mb_clock_ns();
+    if (guard) MB_TRY(mb_guard_before(guard, last, err));
+    account->around_ns += lap(&since);
+    if (s->cold) MB_TRY(evict(s, err));
+    account->evict_ns += lap(&since); /* its code and page are in the caches now, for both timers */
+    const uint64_t before = mb_counter();
+    const int64_t begin = mb_clock_ns();
+    st = run_as_asked(s, err);
+    since = mb_clock_ns();
+    *ticks += mb_counter() - before;
+    *sample_ns = (double)(since - begin);
+    if (st == MB_OK && guard) st = mb_guard_after(guard, err);
+    account->around_ns += lap(&since);
+out:
+    return st;
+}
+
 /* Profilers are spoken to before and after the block, never between its runs. */
-static enum mb_status run_timed(struct server *s, enum mb_nvtx_phase purpose, uint64_t n,
-                                double *samples, double *ticks, struct mb_err *err) {
+static enum mb_status run_timed(struct server *s, struct mb_guard *guard,
+                                enum mb_nvtx_phase purpose, uint64_t n, double *samples,
+                                struct mb_block_account *account, double *ticks,
+                                struct mb_err *err) {
     enum mb_status st = MB_OK;
     uint64_t sum = 0;
     if (purpose == MB_NVTX_PROFILE) mb_profiler_start();
     mb_nvtx_begin(s->nvtx, purpose, n);
-    for (uint64_t i = 0; i < n && st == MB_OK; i++) {
-        if (s->cold && (st = evict(s, err)) != MB_OK) break;
-        (void)mb_clock_ns(); /* its code and page in the caches, so that both timers see as much */
-        const uint64_t before = mb_counter();
-        const int64_t begin = mb_clock_ns();
-        st = run_as_asked(s, err);
-        samples[i] = (double)(mb_clock_ns() - begin);
-        sum += mb_counter() - before;
-    }
+    for (uint64_t i = 0; i < n && st == MB_OK; i++)
+        st = sample(s, guard, i + 1 == n, account, &samples[i], &sum, err);
     *ticks = mb_counter_there() ? (double)sum : (double)NAN;
     mb_nvtx_end(s->nvtx);
     if (purpose == MB_NVTX_PROFILE) mb_profiler_stop();
     return st;
 }
 
+static enum mb_status run_for_guard(void *server, struct mb_err *err) {
+    return run_as_asked(server, err);
+}
+
+static void put_account(struct mb_wire *wire, const struct mb_block_account *a) {
+    mb_wire_put_f64(wire, a->settle_ns);
+    mb_wire_put_f64(wire, a->around_ns);
+    mb_wire_put_f64(wire, a->evict_ns);
+    mb_wire_put_f64(wire, a->other_ns);
+    mb_wire_put_u64(wire, a->n_settle);
+    mb_wire_put_u64(wire, a->guarded);
+    mb_wire_put_u64(wire, (uint64_t)a->fault);
+    mb_wire_put_u64(wire, a->fault_run);
+}
+
 static enum mb_status run(struct server *s, struct mb_err *err) {
+    enum { RUNS_OF_GUARD = 2 };
     enum mb_status st = MB_OK;
     if (!s->ctx) return mb_fail(err, MB_E_INVALID, "nothing is prepared");
+    int64_t since = mb_clock_ns();
     enum mb_nvtx_phase purpose = (enum mb_nvtx_phase)mb_wire_get_u64(&s->wire);
     uint64_t settle_runs = mb_wire_get_u64(&s->wire);
     int64_t settle_ns = (int64_t)mb_wire_get_u64(&s->wire);
     uint64_t n_samples = mb_wire_get_u64(&s->wire);
     const bool new_inputs = mb_wire_get_u64(&s->wire);
+    struct mb_guard *guard = purpose == MB_NVTX_PROFILE || !n_samples ? NULL : s->guard;
+    struct mb_block_account account = {.guarded = guard != NULL};
     double ticks = (double)NAN;
+    uint64_t n_settled = 0;
     double *samples = calloc(n_samples + 1, sizeof *samples);
     if (!samples) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
     if (new_inputs) MB_TRY(send_inputs(s, err));
     if (settle_runs || settle_ns) mb_nvtx_begin(s->nvtx, MB_NVTX_WARM_UP, settle_runs);
-    const int64_t settled = mb_clock_ns() + settle_ns;
-    uint64_t n_settled = 0;
-    for (; n_settled < settle_runs || mb_clock_ns() < settled; n_settled++)
+    const bool learn = guard && settle_runs >= RUNS_OF_GUARD;
+    if (guard) MB_TRY(mb_guard_begin(guard, learn ? run_for_guard : NULL, s, err));
+    if (learn) n_settled = RUNS_OF_GUARD;
+    account.other_ns += lap(&since);
+    for (const int64_t settled = since + settle_ns;
+         n_settled < settle_runs || mb_clock_ns() < settled; n_settled++, account.n_settle++)
         MB_TRY(run_as_asked(s, err));
+    account.settle_ns = lap(&since);
     mb_nvtx_end(s->nvtx);
     if (n_samples) {
         MB_TRY(poison_outputs(s, err));
-        MB_TRY(run_timed(s, purpose, n_samples, samples, &ticks, err));
+        account.other_ns += lap(&since);
+        MB_TRY(run_timed(s, guard, purpose, n_samples, samples, &account, &ticks, err));
+        lap(&since);
         MB_TRY(fetch_outputs(s, err));
+        if (guard) MB_TRY(mb_guard_end(guard, &account.fault, &account.fault_run, err));
     }
+    account.other_ns += lap(&since);
     mb_wire_clear(&s->wire);
     mb_wire_put_u64(&s->wire, n_settled);
     mb_wire_put_f64(&s->wire, ticks);
+    put_account(&s->wire, &account);
     mb_wire_put(&s->wire, samples, n_samples * sizeof *samples);
 out:
     free(samples);
@@ -456,6 +517,7 @@ static void finish(struct server *s) {
     struct mb_err why;
     note_failure(s, mb_activity_stop(&why), &why);
     mb_nvtx_close(s->nvtx);
+    mb_guard_free(s->guard);
     for (size_t i = 0; i < s->n_in; i++) s->backend->buf_free(s->ctx, s->in[i]);
     for (size_t i = 0; i < s->n_out; i++) s->backend->buf_free(s->ctx, s->out[i]);
     if (s->backend) s->backend->close(s->ctx);

@@ -90,13 +90,16 @@ def outputs_now():
 
 def run(payload):
     once, clock = runner.run, time.monotonic_ns
+    began = clock()
     payload.u64()  # what the block is for
     settle_runs, settle_ns, n_samples = payload.u64(), payload.u64(), payload.u64()
     payload.u64()  # new inputs: never in a race with a script, which may keep copies of its own
-    settled, runs = clock() + settle_ns, 0
+    settle_began, runs = clock(), 0
+    settled = settle_began + settle_ns
     while runs < settle_runs or clock() < settled:
         once()
         runs += 1
+    settling = clock() - settle_began
     samples = [0] * n_samples
     if n_samples:
         for output in outputs_now():
@@ -107,4 +110,7 @@ def run(payload):
             samples[i] = clock() - begin
         for shared, output in zip(shared_outputs, outputs_now()):
             shared[...] = output
-    return struct.pack(f"<Qd{n_samples}d", runs, float("nan"), *samples)
+    other = clock() - began - settling - sum(samples)
+    # worker.h's account; a script's runs are not guarded (guard.h): a peer may keep copies of its inputs
+    account = struct.pack("<4d4Q", settling, 0, 0, other, runs, 0, 0, 0)
+    return struct.pack("<Qd", runs, float("nan")) + account + struct.pack(f"<{n_samples}d", *samples)
