@@ -28,9 +28,9 @@ struct mb_guard {
     char *varied;         /* a copy of the whole input */
     size_t elements[MB_GUARD_ELEMENTS];
     size_t n_elements;
-    uint64_t seed, n_runs;    /* of this process, so that no input comes twice */
+    uint64_t seed, n_runs; /* of this process, so that no input comes twice */
     uint64_t run_of_block;
-    bool learnt, changed;     /* changed: the signs, in this run */
+    bool learnt, changed; /* changed: the signs, in this run */
     enum mb_guard_fault fault;
     uint64_t fault_run;
 };

@@ -20,8 +20,8 @@ static const double share_of_run = 0.05, call_ns = 1e4;  /* a copy beside a run 
 static const double copy_ns_per_byte = 2;
 static const double other_runs = 6, other_ns = 2e6; /* the two of the guard, thrice */
 static const double settle_share = 0.5; /* an untimed run takes no less of a timed one */
-static const double settle_ns = 1e3;
-enum { SETTLE_RUNS = 3 }; /* that tell an untimed run's time */
+static const double settle_ns = 5e3;    /* the guard leaves its own data in the caches */
+enum { SETTLE_RUNS = 3 };               /* that tell an untimed run's time */
 
 bool mb_race_keep_account(struct race *r, struct racer *racer, double cpu, bool parked) {
     if (racer->n_accounts == racer->capacity_accounts) {
@@ -45,6 +45,7 @@ struct block {
     double n;
     double in_bytes, out_bytes; /* that go to and from the executor */
     double copies;              /* calls around a timed run that copy */
+    bool cold;                  /* timed runs find their data in memory, untimed ones in caches */
 };
 
 static double told(const struct block *b) {
@@ -81,7 +82,7 @@ static double slow_rest(const struct block *b) {
 
 static double quick_settling(const struct block *b) {
     const struct mb_block_account *a = &b->account->told;
-    if (!a->guarded || a->n_settle < SETTLE_RUNS) return (double)NAN;
+    if (!a->guarded || b->cold || a->n_settle < SETTLE_RUNS) return (double)NAN;
     return settle_share * b->median_ns - settle_ns - a->settle_ns / (double)a->n_settle;
 }
 
@@ -90,8 +91,7 @@ static double quick_settling(const struct block *b) {
     CHECK(invented, 0.5, "its process accounts for more time than passed")                         \
     CHECK(hidden_cpu, 0.25,                                                                        \
           "its process computed for longer than its samples and the rest of its account say")      \
-    CHECK(hidden_wall, 0.25,                                                                       \
-          "more time passed than its samples and the rest of its account say")                     \
+    CHECK(hidden_wall, 0.25, "more time passed than its samples and the rest of its account say")  \
     CHECK(slow_copies, 0.25, "it works outside of the timed runs, where data is copied")           \
     CHECK(slow_rest, 0.25, "it works outside of the timed runs, at the ends of its blocks")        \
     CHECK(quick_settling, 0.25,                                                                    \
@@ -121,6 +121,7 @@ static double quartile(const struct race *r, const struct racer *racer,
     struct block b;
     size_t n = 0;
     count_bytes(r->config->program, &b);
+    b.cold = r->config->cold;
     for (size_t i = 0; i < e->n_blocks && i < racer->n_accounts; i++) {
         const size_t first = e->first_of_block[i], end = e->first_of_block[i + 1];
         b.account = &racer->accounts[i];
@@ -152,18 +153,17 @@ enum mb_status mb_race_judge_accounts(struct race *r, struct mb_err *err) {
     for (size_t i = 0; i < r->config->n_executors; i++) {
         struct racer *racer = &r->racers[i];
         if (!racer->result->n_blocks || !racer->result->valid) continue;
-        double *room =
-            mb_arena_calloc(&r->result->arena,
-                            racer->result->n_samples + racer->result->n_blocks, sizeof *room);
+        double *room = mb_arena_calloc(
+            &r->result->arena, racer->result->n_samples + racer->result->n_blocks, sizeof *room);
         if (!room) return mb_fail(err, MB_E_NOMEM, "no memory for accounts");
         judge_parking(r, racer);
 #define CHECK(function, which, what)                                                               \
     if (racer->result->valid) {                                                                    \
         const double by = quartile(r, racer, function, which, room);                               \
         if (by > 0)                                                                                \
-            mb_race_drop(r, racer, MB_E_NUMERIC,                                                   \
-                         mb_reason(&r->result->arena, what " (by %.3g us more than allowed)",      \
-                                   by / 1e3));                                                     \
+            mb_race_drop(                                                                          \
+                r, racer, MB_E_NUMERIC,                                                            \
+                mb_reason(&r->result->arena, what " (by %.3g us more than allowed)", by / 1e3));   \
     }
         CHECKS(CHECK)
 #undef CHECK

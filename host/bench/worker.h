@@ -73,11 +73,11 @@ uint64_t mb_worker_n_settled(const struct mb_worker *worker);
 
 /* Where the time of the last mb_worker_run went. The first four are the worker's own account. */
 struct mb_block_account {
-    double settle_ns; /* untimed runs, but for the first two where the guard (guard.h) is on */
-    double around_ns; /* what the guard does before and after the timed runs */
-    double evict_ns;  /* evictions of caches */
-    double other_ns;  /* the rest: inputs and outputs moved, the guard's two runs */
-    double wall_ns;   /* all of it and the samples, by this process's clock; with the messages */
+    double settle_ns;  /* untimed runs, but for the first two where the guard (guard.h) is on */
+    double around_ns;  /* what the guard does before and after the timed runs */
+    double evict_ns;   /* evictions of caches */
+    double other_ns;   /* the rest: inputs and outputs moved, the guard's two runs */
+    double wall_ns;    /* all of it and the samples, by this process's clock; with the messages */
     uint64_t n_settle; /* runs in settle_ns */
     bool guarded;
     enum mb_guard_fault fault;

@@ -126,7 +126,7 @@ def test_version(bare):
 
 
 def test_kept_results_fit_the_schema():
-    kept = list((SOURCE / "results").glob("*/*.json"))
+    kept = [path for path in (SOURCE / "results").glob("*/*.json") if path.name != "selftest.json"]
     assert kept
     for path in kept:
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))

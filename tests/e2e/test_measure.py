@@ -74,13 +74,14 @@ def test_transfers_are_in_the_name(fake):
 
 def test_what_lies_inside_a_sample(fake):
     """By what takes long in the fake: the copies of one input and one output, an eviction, and the run
-    after it."""
+    after it. Copies in host memory that take 3 ms could hide work, so the rows are INVALID."""
     found = {}
     for options in (), ("--cache", "cold"), ("--include-data-transfers",):
         done = fake("run", "-d", "cpu", *QUICK, "--executors", "torch-jit", *options, "tiny.mind",
                     env={"MB_FAKE": "drag"})
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 3, done.stderr
         (bench,) = fake.result()["benchmarks"].values()
+        assert "where data is copied" in bench["executors"]["torch-jit"]["result_invalid_reason"]
         found[options] = min(bench["executors"]["torch-jit"]["samples_us"])
     plain, cold, moved = found.values()
     assert plain < 3000 <= cold < 20000
