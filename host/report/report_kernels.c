@@ -59,7 +59,7 @@ bool mb_report_kernels_head(const struct mb_kernel_bench *bench, const struct mb
     fprintf(out, ", %s:\n", bench->info.math_mode);
     print_ceilings(bench, out);
     fprintf(out, "\n%s\n", mb_report_kernels_share);
-    fprintf(out, "%-28s %-38s %10s %10s %15s %6s %-7s %7s\n", "Kernel", "Shape", "host us",
+    fprintf(out, "%-32s  %-38s %10s %10s %15s %6s %-7s %7s\n", "Kernel", "Shape", "host us",
             "device us", "rate        ", "share", "bound", "rel L2");
     return !ferror(out);
 }
@@ -72,7 +72,7 @@ static void print_number(FILE *out, int width, double value) {
 }
 
 bool mb_report_kernels_row(const struct mb_kernel_time *row, FILE *out) {
-    fprintf(out, "%-28s %-38s", row->kernel, row->shape.label);
+    fprintf(out, "%-32s  %-38s", row->kernel, row->shape.label);
     if (row->status != MB_OK) {
         fprintf(out, " %s: %s\n", status_of(row), row->reason);
         return !ferror(out);

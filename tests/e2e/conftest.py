@@ -46,7 +46,7 @@ class Bench:
 
     def __call__(self, *args, env=None, timeout=120, roofline=False, **kwargs):
         if args and args[0] == "run" and not roofline:  # half a second less
-            args = (*args, "--no-roofline")
+            args = ("run", "--no-roofline", *args[1:])
         return subprocess.run([self.program, *map(str, args)], cwd=self.folder,
                               env=self.environment(**(env or {})), timeout=timeout,
                               capture_output=True, text=True, **kwargs)

@@ -63,7 +63,7 @@ class Bench:
         (folder / "tiny.mind").write_text(TINY)
 
     def __call__(self, *args, **extra):
-        """Runs to the end; returns the process and its workers by executor."""
+        """Runs to the end; returns the process and the workers of each executor."""
         env = {k: v for k, v in os.environ.items() if k not in ("SAMPLE_SIZE", "WARMUP_RUNS")}
         env |= {"NVTX_INJECTION64_PATH": os.environ["MINDBENCH_INJECTION"],
                 "MINDBENCH_NVTX_LOG": str(self.log), **extra}
@@ -73,12 +73,20 @@ class Bench:
         for line in self.log.read_text().splitlines() if self.log.exists() else ():
             pid, kind, *fields = line.split("\t")
             workers.setdefault(pid, Worker()).take(kind, *fields)
-        return done, {w.executor(): w for w in workers.values()}
+        of = {}
+        for worker in workers.values():
+            of.setdefault(worker.executor(), []).append(worker)
+        return done, of
 
 
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
+
+
+def one_each(workers):
+    """By executor, where each has one process."""
+    return {executor: worker for executor, (worker,) in workers.items()}
 
 
 def phase(executor, name, runs):
@@ -96,18 +104,28 @@ def tree(executor, phases):
     return [("tiny", "-", [(f"tiny/{executor}", "-", phases)])]
 
 
-# 40 samples are 20 blocks of 2, 6 are 6 blocks of 1: ranges follow blocks, never runs.
+# 40 samples are 20 blocks of 2, 6 are 6 blocks of 1, shared by the two processes of a start: ranges
+# follow blocks, never runs.
 @pytest.mark.parametrize("samples, blocks, runs", [(6, 6, 1), (40, 20, 2), (100, 20, 5)])
 def test_tree_of_a_race(bench, samples, blocks, runs):
-    done, workers = bench("--samples", str(samples), "--warmup", "3", "--json", "out.json",
-                          "--executors", "mind,mind-scalar", "tiny.mind")
+    done, workers = bench("--samples", str(samples), "--warmup", "3", "--restarts", "1",
+                          "--json", "out.json", "--executors", "mind,mind-scalar", "tiny.mind")
     assert done.returncode == 0, done.stderr
     assert set(workers) == {"mind", "mind-scalar"}
-    for executor, worker in workers.items():
+    for executor, processes in workers.items():
         block = [phase(executor, "warm-up", 2), phase(executor, "measure", runs)]
-        assert worker.balanced()
-        assert worker.tree == tree(executor, [*prepared(executor, 3), *block * blocks,
-                                              phase(executor, "check", 1)])
+        assert len(processes) == 2
+        for worker in processes:
+            assert worker.balanced()
+            assert worker.tree == tree(executor, [*prepared(executor, 3), *block * (blocks // 2),
+                                                  phase(executor, "check", 1)])
+
+
+def test_every_start_is_a_process_of_its_own(bench):
+    done, workers = bench("--samples", "40", "--restarts", "2", "--json", "out.json",
+                          "--executors", "mind", "tiny.mind")
+    assert done.returncode == 0, done.stderr
+    assert len(workers["mind"]) == 4 and all(worker.balanced() for worker in workers["mind"])
 
 
 def test_tree_of_a_profiled_run(bench):
@@ -115,13 +133,14 @@ def test_tree_of_a_profiled_run(bench):
                           "tiny.mind")
     assert done.returncode == 0, done.stderr
     assert set(workers) == {"mind", "mind-scalar"}
-    for executor, worker in workers.items():
+    for executor, worker in one_each(workers).items():
         assert worker.balanced()
         assert worker.tree == tree(executor, [*prepared(executor, 0), ("profile", "1", [])])
 
 
 def test_what_a_range_carries(bench):
     _, workers = bench("--profile", "--executors", "mind,mind-scalar", "tiny.mind")
+    workers = one_each(workers)
     for worker in workers.values():
         assert worker.domains == worker.destroyed == ["mindbench.tiny"]
         assert worker.categories == {i + 1: name for i, name in enumerate(PHASES)}
@@ -157,8 +176,9 @@ def test_ranges_are_closed_when_an_executor_does_not_start(bench):
     assert done.returncode == 0
     assert "Warn: tiny: torch-eager is not profiled: refused for a test" in done.stderr
     assert "Profiled: 1 run," in done.stdout
-    assert workers["torch-eager"].balanced()
-    assert workers["torch-eager"].tree == tree(
+    eager = one_each(workers)["torch-eager"]
+    assert eager.balanced()
+    assert eager.tree == tree(
         "torch-eager", [phase("torch-eager", name, 0) for name in ("compile", "open")])
 
 
@@ -167,7 +187,7 @@ def test_a_wrong_output_is_told(bench):
     assert done.returncode == 3
     assert "mindbench: error: tiny: torch-eager: wrong output when profiled: NaN" in done.stderr
     assert "Profiled: 1 run," in done.stdout
-    assert all(worker.balanced() for worker in workers.values())
+    assert all(worker.balanced() for worker in one_each(workers).values())
 
 
 def test_no_result_is_written(bench):
@@ -182,14 +202,14 @@ def test_a_result_cannot_be_asked_for(bench, option):
     done, _ = bench("--profile", option, "out", "tiny.mind")
     assert done.returncode == 4
     assert done.stderr == ("mindbench: error: run: --profile forms no statistics to write; leave "
-                           "--json, --csv and --md out\n")
+                           "--json, --csv, --md and baselines out\n")
 
 
 def test_the_driver_is_told_around_the_range(bench):
     done, workers = bench("--profile", "--executors", "mind,mind-scalar", "tiny.mind",
                           MINDBENCH_NVTX_DRIVER=os.environ["MINDBENCH_DRIVER"])
     assert done.returncode == 0, done.stderr
-    for worker in workers.values():
+    for worker in one_each(workers).values():
         at = worker.flat.index("start")
         assert worker.flat[at:at + 4] == ["start", "push", "pop", "stop"]
         assert worker.flat.count("start") == worker.flat.count("stop") == 1
@@ -199,5 +219,6 @@ def test_the_driver_is_told_around_the_range(bench):
 def test_the_driver_is_left_alone_without_profile(bench):
     _, workers = bench("--samples", "4", "--json", "out.json", "--executors", "mind", "tiny.mind",
                        MINDBENCH_NVTX_DRIVER=os.environ["MINDBENCH_DRIVER"])
-    assert "measure" in workers["mind"].pushes[-2]["message"]
-    assert "start" not in workers["mind"].flat
+    for worker in workers["mind"]:
+        assert "measure" in worker.pushes[-2]["message"]
+        assert "start" not in worker.flat
