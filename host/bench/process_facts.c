@@ -18,7 +18,7 @@ double mb_process_peak_bytes(pid_t pid) {
     char line[256];
     FILE *status = open_proc(pid, "status");
     while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmHWM: %lf kB", &kib) == 1) break;
+        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtod(line + 6, NULL);
     if (status) fclose(status);
     return kib * 1024;
 }

@@ -119,7 +119,7 @@ static void keep_block(struct race *r, struct racer *racer, size_t lane, uint32_
     e->measured = true;
     for (const size_t end = e->n_samples + n; e->n_samples < end; e->n_samples++)
         e->samples_ns[e->n_samples] = mb_stats_whole_ps(e->samples_ns[e->n_samples]);
-    racer->process_of_block[e->n_blocks] = (r->n_starts - 1) * r->n_lanes + lane;
+    racer->process_of_block[e->n_blocks] = (size_t)(r->n_starts - 1) * r->n_lanes + lane;
     e->n_blocks++;
     racer->first_of_block[e->n_blocks] = e->n_samples;
 }

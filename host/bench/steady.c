@@ -81,7 +81,7 @@ enum mb_status mb_steady_drift(const struct mb_series *s, struct mb_drift *out,
     *out = (struct mb_drift){(double)NAN, false};
     if (n < MB_DRIFT_BLOCKS) return MB_OK;
     double *levels = malloc(n * sizeof *levels);
-    double *room = malloc((n_samples + MOST_POINTS * MOST_POINTS) * sizeof *room);
+    double *room = malloc((n_samples + (size_t)MOST_POINTS * MOST_POINTS) * sizeof *room);
     if (levels && room) {
         for (size_t i = 0; i < n; i++) levels[i] = block_level(s, i, room);
         *out = drift_of(levels, thin_out(levels, n), room);

@@ -20,9 +20,15 @@ static bool read_text(const char *path, char *buf, size_t size) {
 }
 
 int64_t mb_watch_steal_ticks(const char *stat) {
+    enum { STEAL = 8 }; /* user nice system idle iowait irq softirq steal */
     long long ticks = -1;
-    /* user nice system idle iowait irq softirq steal */
-    return sscanf(stat, "cpu %*d %*d %*d %*d %*d %*d %*d %lld", &ticks) == 1 ? ticks : -1;
+    char *at = strncmp(stat, "cpu ", 4) == 0 ? (char *)stat + 4 : NULL;
+    for (int i = 0; i < STEAL && at; i++) {
+        char *end;
+        ticks = strtoll(at, &end, 10);
+        at = end > at ? end : NULL;
+    }
+    return at ? ticks : -1;
 }
 
 int64_t mb_watch_number(const char *text, const char *key) {
@@ -80,7 +86,7 @@ static double largest(const char *pattern) {
     double most = (double)NAN;
     if (glob(pattern, 0, NULL, &found) != 0) return most;
     for (size_t i = 0; i < found.gl_pathc; i++)
-        if (read_text(found.gl_pathv[i], text, sizeof text)) most = fmax(most, atof(text));
+        if (read_text(found.gl_pathv[i], text, sizeof text)) most = fmax(most, strtod(text, NULL));
     globfree(&found);
     return most;
 }
@@ -91,8 +97,8 @@ static double cpuinfo_mhz(void) {
     double most = (double)NAN;
     FILE *in = fopen("/proc/cpuinfo", "re");
     while (in && fgets(line, sizeof line, in)) {
-        double mhz;
-        if (sscanf(line, "cpu MHz : %lf", &mhz) == 1) most = fmax(most, mhz);
+        const char *colon = strncmp(line, "cpu MHz", 7) == 0 ? strchr(line, ':') : NULL;
+        if (colon) most = fmax(most, strtod(colon + 1, NULL));
     }
     if (in) fclose(in);
     return most;

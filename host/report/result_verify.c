@@ -89,12 +89,14 @@ static void compare_values(const struct place *at, const json_t *says, const jso
     if (json_is_object(says) && json_is_object(formed)) {
         const char *key;
         json_t *value;
-        json_object_foreach((json_t *)says, key, value)
+        json_object_foreach((json_t *)says, key, value) {
             compare_values(&(struct place){at, key, 0}, value, json_object_get(formed, key), v);
-        json_object_foreach((json_t *)formed, key, value)
+        }
+        json_object_foreach((json_t *)formed, key, value) {
             /* keys that came later: the digest shows that none was removed */
             if (v->sealed && !json_object_get(says, key))
                 compare_values(&(struct place){at, key, 0}, NULL, value, v);
+        }
         return;
     }
     if (json_is_array(says) && json_is_array(formed) &&
