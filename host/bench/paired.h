@@ -19,10 +19,10 @@
  * noise is normal, and too wide where tails are heavy or levels few, since the rarest resamples
  * decide it.
  *
- * tests/unit/test_coverage.c measures how often it holds the truth: 93 to 97 % on all its kinds of
- * noise, but for one that it holds more often, up to 98 %: a single start on noise of two levels.
- * The median over its blocks is one of few values there, so that the shares that resamples can
- * hold come in steps, and the interval takes the step above. The median is kept for all that:
+ * tests/unit/test_coverage.c measures how often it holds the truth: 94 to 97 % on all its kinds of
+ * noise but one that it holds more often, up to 98 %: noise of two levels, above all in a single
+ * start. The median over its blocks is one of few values there, so that the shares that resamples
+ * can hold come in steps, and the interval takes the step above. The median is kept for all that:
  * trimmed means over blocks make steps finer, but hold up to 99.9 % on bursts and are then up to
  * five times as wide.
  */
