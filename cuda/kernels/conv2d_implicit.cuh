@@ -328,8 +328,8 @@ template <typename T> struct conv_row {
     static bool supports(const union mb_step_desc *desc, const struct mb_gpu_properties *gpu) {
         const struct mb_conv2d_desc *d = &desc->conv2d;
         const int64_t most = INT32_MAX / 2;
-        return gpu->cc >= T::LEAST_CC && divide<T>(d, gpu).tiles <= INT32_MAX &&
-               divide<T>(d, gpu).n_steps <= INT32_MAX &&
+        return gpu->cc >= T::LEAST_CC && mb_conv2d_layouts_alike(d) &&
+               divide<T>(d, gpu).tiles <= INT32_MAX && divide<T>(d, gpu).n_steps <= INT32_MAX &&
                mb_max(mb_max(d->c, d->h), mb_max(d->w, mb_max(d->r, d->s))) < most &&
                mb_max(d->pad_before[0], d->pad_before[1]) < most;
     }

@@ -49,6 +49,11 @@ static inline bool mb_conv2d_pools_by_two(const struct mb_conv2d_desc *d) {
            d->pool_stride[0] == 2 && d->pool_stride[1] == 2;
 }
 
+/* Whether x and y lie as the program has them; kernels here know no other case. */
+static inline bool mb_conv2d_layouts_alike(const struct mb_conv2d_desc *d) {
+    return d->x_layout == d->layout && d->y_layout == d->layout;
+}
+
 /* Steps of an image in its layout. */
 struct mb_conv2d_steps {
     int64_t n, c, h, w;

@@ -71,7 +71,7 @@ static bool tile(const struct mb_conv2d_desc *d, struct direct_args *a) {
 static bool supports(const union mb_step_desc *desc, const struct mb_gpu_properties *) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
     struct direct_args a = args_of(d);
-    return mb_ceil_div(d->filters, FILTERS) <= 65535 &&
+    return mb_conv2d_layouts_alike(d) && mb_ceil_div(d->filters, FILTERS) <= 65535 &&
            (tile(d, &a) || d->n * d->pool_h * d->pool_w <= INT32_MAX);
 }
 

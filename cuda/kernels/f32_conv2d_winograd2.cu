@@ -317,9 +317,9 @@ static struct division divide(const struct mb_conv2d_desc *d) {
 
 static bool supports(const union mb_step_desc *desc, const struct mb_gpu_properties *) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
-    return d->r == 3 && d->s == 3 && d->stride[0] == 1 && d->stride[1] == 1 &&
-           (!d->has_pool || mb_conv2d_pools_by_two(d)) && d->h * d->w <= INT32_MAX / d->c &&
-           divide(d).blocks <= INT32_MAX;
+    return mb_conv2d_layouts_alike(d) && d->r == 3 && d->s == 3 && d->stride[0] == 1 &&
+           d->stride[1] == 1 && (!d->has_pool || mb_conv2d_pools_by_two(d)) &&
+           d->h * d->w <= INT32_MAX / d->c && divide(d).blocks <= INT32_MAX;
 }
 
 /* Two blocks share a multiprocessor, which is busier with two than with one. The last term is for
