@@ -146,7 +146,7 @@ def test_several_files_have_an_overview(report):
 
 
 def test_many_programs_are_made_in_time(report):
-    text = page(report, RESULTS / "shapes.json")
+    text = page(report, RESULTS / "shapes" / "shapes.json")
     stands_alone(text)
     assert len(text) < 3_000_000 and "The other 104 programs" in text
 
