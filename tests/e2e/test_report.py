@@ -18,7 +18,8 @@ import pytest
 from conftest import SOURCE, one_error
 
 RESULTS = SOURCE / "results" / "amd-epyc-zen3-2-cores"
-RACE = RESULTS / "peers.json"  # three programs, five executors, 200 samples each
+DATA = SOURCE / "tests" / "data" / "report"
+RACE = DATA / "race.json"  # three programs, five executors, 200 samples each, in the form before restarts
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 pytestmark = pytest.mark.skipif(
@@ -139,7 +140,7 @@ def test_the_same_files_give_the_same_page(report):
 
 
 def test_several_files_have_an_overview(report):
-    text = page(report, edited(report, lambda result: None), RESULTS / "threads_1.json")
+    text = page(report, edited(report, lambda result: None), DATA / "race_one_thread.json")
     ids = [attrs.get("id") for attrs in stands_alone(text).all("section")]
     assert {"overview", "r0", "r1"} <= set(ids)
     assert text.count("Machine and settings</h3>") == 2
@@ -386,7 +387,7 @@ def layout(bench, text):
 
 @in_browser
 def test_no_width_scrolls_sideways(report):
-    for width, said in layout(report, page(report, RACE, RESULTS / "threads_1.json")).items():
+    for width, said in layout(report, page(report, RACE, DATA / "race_one_thread.json")).items():
         assert said["scroll"] <= width and said["high"] > 3000
         assert 1 <= said["hidden"] < said["plots"] / 4  # one of each drawing made for two widths
 
