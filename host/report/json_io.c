@@ -9,35 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- places and faults ---- */
+/* ---- faults ---- */
 
-/* "benchmarks.mlp_batch32.executors.mind" and so on, each part cut to what fits a message. */
-static size_t place(const struct mb_io_object *o, char *buf, size_t size) {
-    size_t used = o->parent ? place(o->parent, buf, size) : 0;
-    int wrote = 0;
-    if (!o->parent) return 0;
-    if (o->key)
-        wrote = snprintf(buf + used, size - used, "%s%.60s", used ? "." : "", o->key);
-    else
-        wrote = snprintf(buf + used, size - used, "[%zu]", o->index);
-    used += wrote > 0 ? (size_t)wrote : 0;
-    return used < size ? used : size - 1;
-}
+enum { LONGEST_KEY = 60 }; /* in a message */
 
 void mb_io_wrong(const struct mb_io_object *o, const char *key, const char *format, ...) {
     char where[256] = "", why[200];
     va_list args;
     if (o->io->failed) return;
     o->io->failed = true;
-    size_t used = place(o, where, sizeof where);
+    size_t used = mb_place_text(&o->at, LONGEST_KEY, where, sizeof where);
     if (key)
-        snprintf(where + used, sizeof where - used, "%s%.60s", used && *key != '[' ? "." : "", key);
+        snprintf(where + used, sizeof where - used, "%s%.*s", used && *key != '[' ? "." : "",
+                 LONGEST_KEY, key);
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
     mb_fail(o->io->err, MB_E_INVALID, "%s%s%s", where, *where ? ": " : "", why);
-    for (char *c = o->io->err->text; *c; c++) /* names in the file may hold anything */
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+    mb_printable(o->io->err->text);
 }
 
 static void out_of_memory(struct mb_io *io) {
@@ -130,7 +119,7 @@ struct mb_io_object mb_io_top(struct mb_io *io, json_t *json) {
 }
 
 static struct mb_io_object child(struct mb_io_object *parent, const char *key, bool object) {
-    struct mb_io_object o = {.io = parent->io, .parent = parent, .key = key};
+    struct mb_io_object o = {.io = parent->io, .at = {&parent->at, key, 0}};
     if (o.io->reading) {
         o.json = take_kind(parent, key, object ? is_object : is_array,
                            object ? "an object" : "an array", false);
@@ -186,7 +175,7 @@ struct mb_io_object mb_io_array(struct mb_io_object *parent, const char *key, si
 }
 
 struct mb_io_object mb_io_element(struct mb_io_object *array, size_t i) {
-    struct mb_io_object o = {.io = array->io, .parent = array, .index = i};
+    struct mb_io_object o = {.io = array->io, .at = {&array->at, NULL, i}};
     if (o.io->failed) return o;
     if (o.io->reading) {
         o.json = json_array_get(array->json, i);

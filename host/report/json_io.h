@@ -15,6 +15,7 @@
 #define MB_JSON_IO_H
 
 #include "arena.h"
+#include "place.h"
 #include "status.h"
 
 #include <jansson.h>
@@ -34,10 +35,8 @@ enum { MB_IO_MAX_KEYS = 128, MB_IO_MAX_TEXTS = 100000 };
 struct mb_io_object {
     struct mb_io *io;
     json_t *json; /* borrowed from the parent */
-    const struct mb_io_object *parent;
-    const char *key; /* NULL: an element of an array, or the top */
-    size_t index;    /* of an element */
-    bool blank;      /* every value is null, whatever the structure holds; set it at will */
+    struct mb_place at;
+    bool blank; /* every value is null, whatever the structure holds; set it at will */
     const char *known[MB_IO_MAX_KEYS];
     size_t n_known;
 };

@@ -1,5 +1,7 @@
 #include "report_page.h"
 
+#include "place.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -49,7 +51,7 @@ void mb_page_text(const struct mb_page *page, const char *text, size_t len, enum
     bool escape = page->color && color != MB_PLAIN && len;
     if (escape) fputs(escapes[color], page->out);
     for (size_t i = 0; i < len; i++) /* a name may hold control characters: they stay here */
-        putc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], page->out);
+        putc(mb_printable_char(text[i]), page->out);
     if (escape) fputs("\033[0m", page->out);
 }
 

@@ -1,5 +1,6 @@
 #include "result_compare.h"
 
+#include "place.h"
 #include "reason.h"
 #include "report.h"
 #include "report_view.h"
@@ -30,8 +31,7 @@ __attribute__((format(printf, 2, 3))) static void warn(struct comparing *c, cons
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *s = text; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 127) *s = '?';
+    mb_printable(text);
     for (size_t i = 0; i < c->out->n_warnings; i++)
         if (strcmp(c->out->warnings[i], text) == 0) return;
     if (c->out->n_warnings < MAX_WARNINGS)

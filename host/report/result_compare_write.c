@@ -1,4 +1,5 @@
 /* What a comparison of two results looks like: a table, Markdown, JSON. */
+#include "place.h"
 #include "report.h"
 #include "report_value.h"
 #include "report_view.h"
@@ -32,9 +33,8 @@ static const char *color_of(const struct mb_compared_row *row, bool color) {
 static void put_name(FILE *out, const char *name, int width) {
     int n = 0;
     for (; *name && n < width; name++) {
-        const unsigned char c = (unsigned char)*name;
-        putc(c < ' ' || c == 127 ? '?' : c, out);
-        n += (c & 0xc0) != 0x80;
+        putc(mb_printable_char(*name), out);
+        n += ((unsigned char)*name & 0xc0) != 0x80;
     }
     fprintf(out, "%*s ", width - n, "");
 }

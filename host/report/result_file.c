@@ -1,5 +1,6 @@
 #include "result_file.h"
 
+#include "place.h"
 #include "report.h"
 #include "sha256.h"
 
@@ -20,11 +21,6 @@ static bool shallow(const json_t *value, int left) {
     return true;
 }
 
-static void printable(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 127) *text = '?';
-}
-
 enum mb_status mb_result_parse(const char *name, const char *text, size_t len, json_t **out,
                                struct mb_err *err) {
     json_error_t error;
@@ -32,7 +28,7 @@ enum mb_status mb_result_parse(const char *name, const char *text, size_t len, j
     if (!json) {
         if (json_error_code(&error) == json_error_out_of_memory)
             return mb_fail(err, MB_E_NOMEM, "%s: no memory for its content", name);
-        printable(error.text); /* it quotes the file */
+        mb_printable(error.text); /* it quotes the file */
         return mb_fail(err, MB_E_INVALID, "%s: line %d: %s; %s", name, error.line, error.text,
                        advice);
     }
@@ -55,7 +51,7 @@ static enum mb_status check_version(const char *name, const json_t *json, struct
                        advice);
     if (strcmp(version, MB_RESULT_SCHEMA_VERSION) == 0) return MB_OK;
     snprintf(shown, sizeof shown, "%s", version);
-    printable(shown);
+    mb_printable(shown);
     return mb_fail(
         err, MB_E_INVALID,
         "%s: schema version %s: this build reads %s; use the mindbench that wrote it, or "

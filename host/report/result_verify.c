@@ -2,6 +2,7 @@
 
 #include "cold_start.h"
 #include "conclude.h"
+#include "place.h"
 #include "reason.h"
 #include "runner.h"
 
@@ -10,24 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where something stands in the file. */
-struct place {
-    const struct place *parent;
-    const char *key; /* NULL: an element */
-    size_t index;
-};
-
-static size_t place_text(const struct place *p, char *buf, size_t size) {
-    size_t used = p->parent ? place_text(p->parent, buf, size) : 0;
-    int wrote = 0;
-    if (!p->parent) return 0;
-    if (p->key)
-        wrote = snprintf(buf + used, size - used, "%s%.80s", used ? "." : "", p->key);
-    else
-        wrote = snprintf(buf + used, size - used, "[%zu]", p->index);
-    used += wrote > 0 ? (size_t)wrote : 0;
-    return used < size ? used : size - 1;
-}
+enum { LONGEST_KEY = 80 }; /* in a finding */
 
 void mb_verify_find(struct mb_verification *v, bool deviation, const char *format, ...) {
     char text[600];
@@ -47,8 +31,7 @@ void mb_verify_find(struct mb_verification *v, bool deviation, const char *forma
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *c = text; *c; c++) /* the file may hold anything */
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+    mb_printable(text);
     v->findings[v->n_findings++] = (struct mb_finding){deviation, mb_reason(&v->arena, "%s", text)};
 }
 
@@ -83,33 +66,33 @@ static bool same_number(const json_t *a, const json_t *b) {
     return fabs(x - y) <= MB_VERIFY_TOLERANCE * fmax(fabs(x), fabs(y));
 }
 
-static void compare_values(const struct place *at, const json_t *says, const json_t *formed,
+static void compare_values(const struct mb_place *at, const json_t *says, const json_t *formed,
                            struct mb_verification *v) {
     char where[400] = "", a[128], b[128];
     if (json_is_object(says) && json_is_object(formed)) {
         const char *key;
         json_t *value;
         json_object_foreach((json_t *)says, key, value) {
-            compare_values(&(struct place){at, key, 0}, value, json_object_get(formed, key), v);
+            compare_values(&(struct mb_place){at, key, 0}, value, json_object_get(formed, key), v);
         }
         json_object_foreach((json_t *)formed, key, value) {
             /* keys that came later: the digest shows that none was removed */
             if (v->sealed && !json_object_get(says, key))
-                compare_values(&(struct place){at, key, 0}, NULL, value, v);
+                compare_values(&(struct mb_place){at, key, 0}, NULL, value, v);
         }
         return;
     }
     if (json_is_array(says) && json_is_array(formed) &&
         json_array_size(says) == json_array_size(formed)) {
         for (size_t i = 0; i < json_array_size(says); i++)
-            compare_values(&(struct place){at, NULL, i}, json_array_get(says, i),
+            compare_values(&(struct mb_place){at, NULL, i}, json_array_get(says, i),
                            json_array_get(formed, i), v);
         return;
     }
     const bool numbers = json_is_number(says) && json_is_number(formed);
     v->n_numbers += numbers;
     if (numbers ? same_number(says, formed) : json_equal(says, formed)) return;
-    place_text(at, where, sizeof where);
+    mb_place_text(at, LONGEST_KEY, where, sizeof where);
     mb_verify_find(v, true, "%s: says %s, the samples say %s", where, value_text(says, a, sizeof a),
                    value_text(formed, b, sizeof b));
 }
@@ -167,7 +150,7 @@ enum mb_status mb_verify(json_t *json, struct mb_result_file *file, struct mb_ve
     if (st == MB_OK) {
         json_object_del(says, MB_RESULT_DIGEST);
         json_object_del(formed, MB_RESULT_DIGEST);
-        compare_values(&(struct place){NULL, NULL, 0}, says, formed, v);
+        compare_values(&(struct mb_place){NULL, NULL, 0}, says, formed, v);
         if (v->failed) st = mb_fail(err, MB_E_NOMEM, "no memory to compare");
     }
     json_decref(says);

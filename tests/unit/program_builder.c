@@ -173,7 +173,7 @@ void pb_data_free(const struct mb_program *program, void **data) {
 
 /* ---- running ---- */
 
-static struct mb_open_config config_of(const char *executor, int n_threads) {
+struct mb_open_config pb_config(const char *executor, int n_threads) {
     return (struct mb_open_config){.executor = executor,
                                    .device = "cpu",
                                    .n_threads = n_threads,
@@ -262,14 +262,14 @@ void pb_check_on(const struct mb_backend *be, const struct mb_open_config *confi
 
 void pb_check(const struct mb_program *program, const char *executor, int n_threads, uint64_t seed,
               double tolerance) {
-    const struct mb_open_config config = config_of(executor, n_threads);
+    const struct mb_open_config config = pb_config(executor, n_threads);
     pb_check_on(mb_backend_cpu(), &config, program, seed, tolerance);
 }
 
 const char *pb_plan_text(const struct mb_program *program, const char *executor, int n_threads) {
     static char text[8192];
     const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = config_of(executor, n_threads);
+    const struct mb_open_config config = pb_config(executor, n_threads);
     struct mb_err err = {0};
     struct mb_ctx *ctx = NULL;
     OK(be->open(&config, &ctx, &err));

@@ -52,6 +52,9 @@ static inline uint32_t pb_unary(struct pb *pb, enum mb_op op, uint32_t a) {
 void **pb_data(const struct mb_program *program, uint64_t seed);
 void pb_data_free(const struct mb_program *program, void **data);
 
+/* An executor on the CPU, fp32, no instruction set held back. */
+struct mb_open_config pb_config(const char *executor, int n_threads);
+
 /* Runs the program through mb_reference_run and through an executor of the backend, twice, and
  * asserts |error| <= tolerance * max |reference| for each output, NaN and infinities in the same
  * places. */

@@ -38,20 +38,12 @@ enum { N_LICENSES = sizeof licenses / sizeof *licenses };
 /* Those of the executor: mind-scalar has no tiles. */
 static size_t n_licenses_of(enum mb_isa isa) { return isa == MB_ISA_SCALAR ? 0 : N_LICENSES; }
 
-static struct mb_open_config config_of(const char *executor, int n_threads) {
-    return (struct mb_open_config){.executor = executor,
-                                   .device = "cpu",
-                                   .n_threads = n_threads,
-                                   .precision = MB_FP32,
-                                   .isa_cap = MB_ISA_BEST};
-}
-
 static void special_values(void **state) {
     (void)state;
     for (int e = 0; e < N_EXECUTORS && executors[e].isa <= mb_cpu_isa(); e++)
         for (int threads = 1; threads <= 2; threads++)
             for (int dtype = MB_F32; dtype <= MB_F64; dtype++) {
-                const struct mb_open_config config = config_of(executors[e].executor, threads);
+                const struct mb_open_config config = pb_config(executors[e].executor, threads);
                 sv_check_on(mb_backend_cpu(), &config, (enum mb_dtype)dtype, licenses,
                             n_licenses_of(executors[e].isa));
             }
@@ -196,7 +188,7 @@ static void nothing_outside_of_a_result(void **state) {
     struct pb pb;
     for (int e = 0; e < N_EXECUTORS && executors[e].isa <= mb_cpu_isa(); e++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            const struct mb_open_config config = config_of(executors[e].executor, threads);
+            const struct mb_open_config config = pb_config(executors[e].executor, threads);
             sv_check_on(&guarded, &config, MB_F32, licenses, n_licenses_of(executors[e].isa));
             sv_check_on(&guarded, &config, MB_F64, licenses, n_licenses_of(executors[e].isa));
             for (int64_t count = 1; count <= 41; count += 8) {
@@ -227,7 +219,7 @@ static void buffers_that_do_not_fit(void **state) {
     pb_output(&pb, pb_binary(&pb, MB_OP_SUB, a, b));
     const struct mb_program *p = pb_done(&pb);
     const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = config_of("mind", 2);
+    const struct mb_open_config config = pb_config("mind", 2);
     const void *weights[2] = {NULL, NULL};
     const float numbers[15] = {1, 2, 3};
     float got[15];
@@ -277,7 +269,7 @@ static void sizes_without_memory(void **state) {
                                        {(int64_t)1 << 30, 3, 1 << 9}};
     const struct mb_backend *be = mb_backend_cpu();
     const struct mb_allocator saved = mb_allocator;
-    const struct mb_open_config config = config_of("mind", 2);
+    const struct mb_open_config config = pb_config("mind", 2);
     most_bytes = (size_t)1 << 28;
     mb_allocator.alloc = modest_alloc;
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
@@ -323,7 +315,7 @@ static void counting_release(void *ptr) {
 static enum mb_status try_with(const struct mb_program *p, long limit, void *const *data,
                                const double *expected) {
     const struct mb_backend *be = mb_backend_cpu();
-    const struct mb_open_config config = config_of("mind", 2);
+    const struct mb_open_config config = pb_config("mind", 2);
     const struct mb_allocator saved = mb_allocator;
     struct mb_err err;
     struct mb_ctx *ctx = NULL;
