@@ -5,6 +5,7 @@
 #include "reference.h"
 #include "roofline.h"
 #include "runner.h"
+#include "sort.h"
 #include "stats.h"
 #include "tensors.h"
 
@@ -127,11 +128,6 @@ out:
     return st;
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static enum mb_status time_on_host(struct session *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
     double sum = 0;
@@ -142,7 +138,7 @@ static enum mb_status time_on_host(struct session *s, struct mb_err *err) {
         s->samples[n] = (double)(mb_clock_ns() - begin);
         sum += s->samples[n++];
     }
-    qsort(s->samples, n, sizeof *s->samples, ascending);
+    mb_sort_doubles(s->samples, n);
     s->row->n_runs = n;
     s->row->host_ns_min = s->samples[0];
     s->row->host_ns = mb_stats_quantile_sorted(s->samples, n, 0.5);

@@ -6,6 +6,7 @@
  * least a quarter of them even on a busy machine. */
 #include "race.h"
 #include "reason.h"
+#include "sort.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -108,11 +109,6 @@ static void count_bytes(const struct mb_program *p, struct block *b) {
     b->copies = 1 + 2 * p->n_outputs;
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of a check over all blocks; NaN with too few that tell. `room` is for all samples and blocks. */
 static double quartile(const struct race *r, const struct racer *racer,
                        double (*check)(const struct block *), double which, double *room) {
@@ -134,7 +130,7 @@ static double quartile(const struct race *r, const struct racer *racer,
         if (!isnan(by)) excess[n++] = by;
     }
     if (n < LEAST_BLOCKS) return (double)NAN;
-    qsort(excess, n, sizeof *excess, ascending);
+    mb_sort_doubles(excess, n);
     return mb_stats_quantile_sorted(excess, n, which);
 }
 

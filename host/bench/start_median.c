@@ -13,23 +13,15 @@ const char *mb_start_step_name(enum mb_start_step step) {
     return names[step];
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of n values that lie `stride` apart; those that are not finite are none. */
 static double median(const double *values, size_t n, size_t stride) {
-    double *sorted = calloc(n + 1, sizeof *sorted), result = (double)NAN;
+    double *finite = calloc(n + 1, sizeof *finite), result = (double)NAN;
     size_t used = 0;
-    if (!sorted) return result;
+    if (!finite) return result;
     for (size_t i = 0; i < n; i++)
-        if (isfinite(values[i * stride])) sorted[used++] = values[i * stride];
-    if (used) {
-        qsort(sorted, used, sizeof *sorted, compare_doubles);
-        result = mb_stats_quantile_sorted(sorted, used, 0.5);
-    }
-    free(sorted);
+        if (isfinite(values[i * stride])) finite[used++] = values[i * stride];
+    if (used) result = mb_stats_median(finite, used);
+    free(finite);
     return result;
 }
 

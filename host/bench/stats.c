@@ -1,6 +1,7 @@
 #include "stats.h"
 
 #include "random.h"
+#include "sort.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -14,11 +15,6 @@ enum {
     N_LARGE = 4000,
 };
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double mb_stats_whole_ps(double ns) { return nearbyint(ns * 1e3) / 1e3; }
 
 double mb_stats_quantile_sorted(const double *sorted, size_t n, double q) {
@@ -29,7 +25,7 @@ double mb_stats_quantile_sorted(const double *sorted, size_t n, double q) {
 }
 
 double mb_stats_median(double *values, size_t n) {
-    qsort(values, n, sizeof *values, compare_doubles);
+    mb_sort_doubles(values, n);
     return mb_stats_quantile_sorted(values, n, 0.5);
 }
 
@@ -62,7 +58,7 @@ static bool median_interval(const double *sorted, size_t n, uint64_t seed,
     if (ok) {
         for (size_t r = 0; r < N_RESAMPLES; r++)
             medians[r] = resampled_median(sorted, counts, n, seed, r);
-        qsort(medians, N_RESAMPLES, sizeof *medians, compare_doubles);
+        mb_sort_doubles(medians, N_RESAMPLES);
         out->value = mb_stats_quantile_sorted(sorted, n, 0.5);
         out->low = mb_stats_quantile_sorted(medians, N_RESAMPLES, 0.025);
         out->high = mb_stats_quantile_sorted(medians, N_RESAMPLES, 0.975);
@@ -76,7 +72,7 @@ static double *sorted_copy(const double *values, size_t n) {
     double *copy = malloc(n * sizeof *copy);
     if (!copy) return NULL;
     memcpy(copy, values, n * sizeof *copy);
-    qsort(copy, n, sizeof *copy, compare_doubles);
+    mb_sort_doubles(copy, n);
     return copy;
 }
 
@@ -148,7 +144,7 @@ double mb_stats_t_quantile(double p, size_t freedom) {
 
 struct mb_interval mb_stats_held(double *values, size_t n) {
     const double left_out = (1 - MB_CONFIDENCE) / 2;
-    qsort(values, n, sizeof *values, compare_doubles);
+    mb_sort_doubles(values, n);
     return (struct mb_interval){mb_stats_quantile_sorted(values, n, 0.5),
                                 mb_stats_quantile_sorted(values, n, left_out),
                                 mb_stats_quantile_sorted(values, n, 1 - left_out)};

@@ -50,11 +50,6 @@ static int compare_keyed(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void sampler_close(struct sampler *s) {
     free(s->order[0]);
     free(s->block_sums);
@@ -114,9 +109,8 @@ static void resample(const struct sampler *s, uint64_t seed, uint64_t stream, ui
 }
 
 static struct mb_interval interval_of(double value, double *resampled, size_t n) {
-    qsort(resampled, n, sizeof *resampled, compare_doubles);
-    return (struct mb_interval){value, mb_stats_quantile_sorted(resampled, n, 0.025),
-                                mb_stats_quantile_sorted(resampled, n, 0.975)};
+    const struct mb_interval held = mb_stats_held(resampled, n);
+    return (struct mb_interval){value, held.low, held.high};
 }
 
 bool mb_total_times(const struct mb_total_side *side, uint64_t seed,

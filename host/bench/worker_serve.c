@@ -465,11 +465,6 @@ static void put_operations(struct mb_wire *wire, const struct mb_operation *step
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Before each such run one that is plain, so that it finds the caches as a sample does. */
 static enum mb_status operations(struct server *s, struct mb_err *err) {
     enum mb_status st = MB_OK;
@@ -494,10 +489,7 @@ static enum mb_status operations(struct server *s, struct mb_err *err) {
         }
         for (size_t i = 0; i < n; i++) ns[i * n_runs + run] = steps[i].ns;
     }
-    for (size_t i = 0; i < n; i++) {
-        qsort(ns + i * n_runs, n_runs, sizeof *ns, ascending);
-        median_ns[i] = mb_stats_quantile_sorted(ns + i * n_runs, n_runs, 0.5);
-    }
+    for (size_t i = 0; i < n; i++) median_ns[i] = mb_stats_median(ns + i * n_runs, n_runs);
     put_operations(&s->wire, steps, median_ns, n);
 out:
     free(steps);

@@ -66,15 +66,9 @@ out:
     return st;
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median_of(const struct sample *samples, size_t n, enum row row, double *room) {
     for (size_t i = 0; i < n; i++) room[i] = samples[i].ns[row];
-    qsort(room, n, sizeof *room, by_value);
-    return mb_stats_quantile_sorted(room, n, 0.5);
+    return mb_stats_median(room, n);
 }
 
 static void print_table(const struct mb_target *t, const struct sample *first,

@@ -2,6 +2,7 @@
 
 #include "build_id.h"
 #include "clock.h"
+#include "sort.h"
 #include "tuning_cache.h"
 
 #include <math.h>
@@ -177,16 +178,11 @@ static void take_turns(const struct contest *c) {
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The warm-up's time where there was none for more. */
 static double result_ns(struct entrant *e) {
     const int n = e->n_samples;
     if (n == 0) return e->warm_ns;
-    qsort(e->samples, (size_t)n, sizeof *e->samples, ascending);
+    mb_sort_doubles(e->samples, (size_t)n);
     return n % 2 ? e->samples[n / 2] : (e->samples[n / 2 - 1] + e->samples[n / 2]) / 2;
 }
 
