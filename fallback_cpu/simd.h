@@ -76,6 +76,11 @@ MB_INLINE VF vf_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
 /* a * b + c and c - a * b, rounded once. */
 MB_INLINE VF vf_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
 MB_INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm256_fnmadd_ps(a, b, c); }
+/* Within each 128 bits: a0 b0 a1 b1, a2 b2 a3 b3, and any two of a beside any two of b. */
+MB_INLINE VF vf_unpack_low(VF a, VF b) { return _mm256_unpacklo_ps(a, b); }
+MB_INLINE VF vf_unpack_high(VF a, VF b) { return _mm256_unpackhi_ps(a, b); }
+
+#define vf_shuffle(a, b, control) _mm256_shuffle_ps(a, b, control)
 
 /* The larger one; NaN if either is NaN (VMAXPS alone gives its second operand then). */
 MB_INLINE VF vf_max(VF a, VF b) {
@@ -137,6 +142,10 @@ MB_INLINE VF vf_sub(VF a, VF b) { return _mm512_sub_ps(a, b); }
 MB_INLINE VF vf_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
 MB_INLINE VF vf_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
 MB_INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm512_fnmadd_ps(a, b, c); }
+MB_INLINE VF vf_unpack_low(VF a, VF b) { return _mm512_unpacklo_ps(a, b); }
+MB_INLINE VF vf_unpack_high(VF a, VF b) { return _mm512_unpackhi_ps(a, b); }
+
+#define vf_shuffle(a, b, control) _mm512_shuffle_ps(a, b, control)
 
 MB_INLINE VF vf_max(VF a, VF b) {
     return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
@@ -231,6 +240,18 @@ MB_INLINE void mb_transpose_8x8(const float *from, int64_t from_stride, int64_t 
         for (int i = 0; i < 8; i++)
             if (i < columns) _mm256_maskstore_ps(to + i * to_stride, mask, b[i]);
     }
+}
+
+/* Of the 4 VW floats at p every 4th, from p[k] on, to to[k]: lane 4 i + j has that of number
+ * VW / 4 * j + i. */
+MB_INLINE void vf_deinterleave4(const float *p, VF to[4]) {
+    const VF a = vf_load(p), b = vf_load(p + VW), c = vf_load(p + 2 * VW), d = vf_load(p + 3 * VW);
+    const VF ab = vf_unpack_low(a, b), cd = vf_unpack_low(c, d);
+    const VF ab_high = vf_unpack_high(a, b), cd_high = vf_unpack_high(c, d);
+    to[0] = vf_shuffle(ab, cd, 0x44);
+    to[1] = vf_shuffle(ab, cd, 0xee);
+    to[2] = vf_shuffle(ab_high, cd_high, 0x44);
+    to[3] = vf_shuffle(ab_high, cd_high, 0xee);
 }
 
 /* A value loaded once: the compiler may not load it again for each of its uses. */

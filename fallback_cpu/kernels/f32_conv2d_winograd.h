@@ -1,28 +1,15 @@
 /* Convolution with stride 1 by Winograd's F(TILE x TILE, TAPS x TAPS), for any number of channels:
- * fewer products than the direct algorithm's, in the form of matrix products.
- *
- * A tile is TILE x TILE outputs and needs PATCH x PATCH inputs, PATCH = TILE + TAPS - 1. With the
- * matrices below,
- *     outputs = A^T [ (G filter G^T) * (B^T inputs B) ] A
- * where * is elementwise; summed over the channels it is PATCH^2 matrix products of (tiles x
- * channels) by (channels x filters). Filters are transformed in FP64 when packed and rounded once.
- *
- * The interpolation points belong to PATCH: 0, 1, -1 and infinity for 4; 0, 1, -1, 1/2, -2 and
- * infinity for 6: the usual 0, +-1, +-2 save one operation in thirty and have three times the error
- * (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4; Barabasz
- * et al., "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020).
+ * fewer products than the direct algorithm's, in the form of PATCH^2 matrix products of (tiles x
+ * channels) by (channels x filters). The transforms are f32_winograd.h's.
  *
  * Each thread works on its own tiles, a block of them at a time, for all or a part of the filters,
  * and waits for nobody. Infinity and NaN spread from an input over all outputs of its tiles.
  *
  * A kernel is a file that defines TILE and TAPS and includes this one, then opens its MB_KERNEL
  * with WINOGRAD_KERNEL. */
-#include "f32_conv2d.h"
-
-#include <math.h>
+#include "f32_winograd.h"
 
 enum { NR = 2 * VW, MR = VF_REGS == 32 ? 8 : 6 };
-enum { PATCH = TILE + TAPS - 1, PLANES = PATCH * PATCH };
 
 /* Between planes that are written side by side: strides of a multiple of 4 KiB would put all of a
  * tile's vectors into one set of the L1 cache. */
@@ -44,12 +31,6 @@ enum { OUTPUT_PLANE = MAX_TILES * NR + PLANE_PAD };
  * tiles leave; else the products of all of a block's tiles are made plane by plane, so that each
  * plane of filters is read once. */
 enum { SMALL_FILTERS_FLOATS = 4096 };
-
-/* y = pool(...) of 2x2 windows and steps is done tile by tile; nothing else is. */
-static bool pool_fits(const struct mb_conv2d_desc *d) {
-    return !d->has_pool || (d->pool_kernel[0] == 2 && d->pool_kernel[1] == 2 &&
-                            d->pool_stride[0] == 2 && d->pool_stride[1] == 2);
-}
 
 struct plan {
     int64_t blocks, filter_blocks;   /* of VW channels, of NR filters */
@@ -93,9 +74,6 @@ static double cycles_of(const struct mb_conv2d_desc *d, const struct plan *p, in
 
 /* Columns of inputs that a run of tiles needs. */
 static int64_t run_columns(int64_t tiles) { return tiles * TILE + TAPS - 1; }
-
-/* Outputs of a tile in a row. */
-static int64_t side_of(const struct mb_conv2d_desc *d) { return d->has_pool ? TILE / 2 : TILE; }
 
 /* Columns of inputs kept from tile to tile: a power of two that is PATCH or more. */
 enum { RING = 8 };
@@ -162,37 +140,6 @@ static size_t scratch_bytes(const union mb_step_desc *desc, int n_threads) {
 
 /* ---- filters ---- */
 
-/* Row i of G is the powers of point i times scale[i]; its last row is that of infinity. */
-#if TILE + TAPS == 5
-static const double point[] = {0, 1, -1}, scale[] = {1, 1 / 2.0, 1 / 2.0};
-#else
-static const double point[] = {0, 1, -1, 0.5, -2};
-static const double scale[] = {1, 1 / 3.0, -1 / 3.0, -16 / 15.0, 1 / 15.0};
-#endif
-
-static double g(int row, int column) {
-    if (row == PATCH - 1) return column == TAPS - 1;
-    double power = scale[row];
-    for (int i = 0; i < column; i++) power *= point[row];
-    return power;
-}
-
-/* G filter G^T to to[PLANES], `step` floats apart. */
-static void transform_filter(double filter[TAPS][TAPS], float *to, int64_t step) {
-    double half[PATCH][TAPS];
-    for (int i = 0; i < PATCH; i++)
-        for (int j = 0; j < TAPS; j++) {
-            half[i][j] = 0;
-            for (int k = 0; k < TAPS; k++) half[i][j] += g(i, k) * filter[k][j];
-        }
-    for (int i = 0; i < PATCH; i++)
-        for (int j = 0; j < PATCH; j++) {
-            double sum = 0;
-            for (int k = 0; k < TAPS; k++) sum += half[i][k] * g(j, k);
-            to[(i * PATCH + j) * step] = (float)sum;
-        }
-}
-
 static void pack(const union mb_step_desc *desc, const float *w, const float *bias, void *packed,
                  const struct mb_thread *thread) {
     const struct mb_conv2d_desc *d = &desc->conv2d;
@@ -206,37 +153,12 @@ static void pack(const union mb_step_desc *desc, const float *w, const float *bi
         for (int64_t c = 0; c < d->c; c++) {
             const int64_t part = c / MAX_CHANNELS * MAX_CHANNELS;
             const int64_t channels = min_of(MAX_CHANNELS, d->c - part);
-            double filter[TAPS][TAPS] = {{0}};
-            for (int r = 0; real && r < TAPS; r++)
-                for (int s = 0; s < TAPS; s++) filter[r][s] = (double)weight_of(d, w, f, c, r, s);
-            transform_filter(filter, of_block + (part * PLANES + c - part) * NR, channels * NR);
+            transform_filter(d, w, f, c, of_block + (part * PLANES + c - part) * NR, channels * NR);
         }
     }
 }
 
 /* ---- inputs ---- */
-
-/* The rows of B^T are the coefficients of the product of (x - point) over the other points. */
-#if TILE + TAPS == 5
-MB_INLINE void transform_input(const VF d[PATCH], VF t[PATCH]) {
-    t[0] = vf_sub(d[0], d[2]);
-    t[1] = vf_add(d[1], d[2]);
-    t[2] = vf_sub(d[2], d[1]);
-    t[3] = vf_sub(d[3], d[1]);
-}
-#else
-MB_INLINE void transform_input(const VF d[PATCH], VF t[PATCH]) {
-    const VF half = vf_set1(0.5f), one_half = vf_set1(1.5f), two = vf_set1(2.0f);
-    const VF e = vf_sub(d[4], d[2]), f = vf_sub(d[3], d[1]);
-    const VF p = vf_fma(one_half, d[3], e), q = vf_fma(one_half, d[2], f);
-    t[0] = vf_fma(one_half, f, vf_add(e, vf_sub(d[0], d[2])));
-    t[1] = vf_add(p, q);
-    t[2] = vf_sub(p, q);
-    t[3] = vf_fma(two, f, e);
-    t[4] = vf_fnma(half, f, e);
-    t[5] = vf_fma(one_half, e, vf_sub(vf_sub(d[5], d[3]), f));
-}
-#endif
 
 /* Tiles next to each other in one row of tiles. */
 struct run_of_tiles {
@@ -417,59 +339,6 @@ MB_INLINE void multiply_planes(const struct plan *p, int64_t channels, int64_t t
 
 /* ---- outputs ---- */
 
-/* Row `row` of A^T m: its coefficients are the points' powers, and infinity's is in the last. */
-MB_INLINE VF transform_output(const VF m[PATCH], const int row) {
-    const VF even = vf_add(m[1], m[2]), odd = vf_sub(m[1], m[2]);
-    VF y = row % 2 ? odd : even;
-    if (row == 0) y = vf_add(m[0], y);
-    if (row == TILE - 1) y = vf_add(y, m[PATCH - 1]);
-#if TILE + TAPS == 7
-    switch (row) {
-    case 0: return vf_add(y, vf_add(m[3], m[4]));
-    case 1: return vf_fnma(vf_set1(2.0f), m[4], vf_fma(vf_set1(0.5f), m[3], y));
-    case 2: return vf_fma(vf_set1(4.0f), m[4], vf_fma(vf_set1(0.25f), m[3], y));
-    default: return vf_fnma(vf_set1(8.0f), m[4], vf_fma(vf_set1(0.125f), m[3], y));
-    }
-#else
-    return y;
-#endif
-}
-
-/* One tile and vector of filters to pixels[side][row], pooled (side TILE / 2) or not (side TILE);
- * nothing is less than `low`. Two rows at a time, so that 16 registers nearly hold what is between
- * the transforms; the sums are read twice instead. */
-MB_INLINE void finish_tile(const float *outputs, VF bias, VF low, const int side, float *pixels,
-                           int64_t row) {
-    MB_UNROLL
-    for (int top = 0; top < TILE; top += 2) {
-        VF half[2][PATCH], y[2][TILE], m[PATCH];
-        MB_UNROLL
-        for (int j = 0; j < PATCH; j++) {
-            MB_UNROLL
-            for (int i = 0; i < PATCH; i++)
-                m[i] = vf_load(outputs + (i * PATCH + j) * OUTPUT_PLANE);
-            half[0][j] = transform_output(m, top);
-            half[1][j] = transform_output(m, top + 1);
-        }
-        MB_UNROLL
-        for (int j = 0; j < TILE; j++) {
-            y[0][j] = transform_output(half[0], j);
-            y[1][j] = transform_output(half[1], j);
-        }
-        MB_UNROLL
-        for (int i = 0; i < 2; i += TILE / side) {
-            float *to = pixels + (top + i) * side / TILE * row;
-            MB_UNROLL
-            for (int j = 0; j < side; j++) {
-                VF a = y[i][j];
-                if (side < TILE)
-                    a = vf_max4(y[0][2 * j], y[0][2 * j + 1], y[1][2 * j], y[1][2 * j + 1]);
-                vf_store(to + j * NR, vf_at_least(low, vf_add(a, bias)));
-            }
-        }
-    }
-}
-
 /* `tiles` tiles and `vectors` vectors of a block's filters to pixels[side][pixel_row]. */
 MB_INLINE void finish_tiles(const struct mb_conv2d_desc *d, const struct plan *p, int64_t tiles,
                             const float *outputs, const float *bias, const int vectors,
@@ -479,7 +348,8 @@ MB_INLINE void finish_tiles(const struct mb_conv2d_desc *d, const struct plan *p
     for (int v = 0; v < vectors * VW; v += VW) {
         const VF bias_v = vf_load(bias + v);
         for (int64_t t = 0; t < tiles; t++)
-            finish_tile(outputs + t * NR + v, bias_v, low, side, pixels + t * side * NR + v, row);
+            finish_tile(outputs + t * NR + v, OUTPUT_PLANE, bias_v, low, side,
+                        pixels + t * side * NR + v, NR, row);
     }
 }
 
