@@ -4,41 +4,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/platform/x86.h>
 
-/* Register state that the operating system saves: SSE and AVX; AVX-512 adds the mask registers and
- * the two halves of the ZMM file. */
-enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6 };
+enum { EBX = 1, ECX = 2 };
 
-static uint32_t xcr0(void) {
-    uint32_t low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-static bool has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
-
-static enum mb_isa detect(void) {
-    uint32_t eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) ||
-        !has(ecx, (uint32_t)bit_FMA | (uint32_t)bit_OSXSAVE | (uint32_t)bit_AVX))
-        return MB_ISA_SCALAR;
-    uint32_t saved = xcr0();
-    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !has(ebx, (uint32_t)bit_AVX2) ||
-        !has(saved, XCR0_AVX))
-        return MB_ISA_SCALAR;
-    uint32_t avx512 = (uint32_t)bit_AVX512F | (uint32_t)bit_AVX512DQ | (uint32_t)bit_AVX512BW |
-                      (uint32_t)bit_AVX512VL;
-    return has(ebx, avx512) && has(saved, XCR0_AVX512) ? MB_ISA_AVX512 : MB_ISA_AVX2;
+/* What the C library found out when the process started, the registers that the operating system
+ * saves included; asking the processor again takes microseconds in a virtual machine. */
+static bool has(unsigned leaf, int word, uint32_t bits) {
+    return (__x86_get_cpuid_feature_leaf(leaf)->active_array[word] & bits) == bits;
 }
 
 enum mb_isa mb_cpu_isa(void) {
-    static enum { UNKNOWN, KNOWN } state;
-    static enum mb_isa isa;
-    if (state == UNKNOWN) {
-        isa = detect();
-        state = KNOWN;
-    }
-    return isa;
+    static const uint32_t avx512 = (uint32_t)bit_AVX512F | (uint32_t)bit_AVX512DQ |
+                                   (uint32_t)bit_AVX512BW | (uint32_t)bit_AVX512VL;
+    if (!has(CPUID_INDEX_1, ECX, bit_FMA) || !has(CPUID_INDEX_7, EBX, bit_AVX2))
+        return MB_ISA_SCALAR;
+    return has(CPUID_INDEX_7, EBX, avx512) ? MB_ISA_AVX512 : MB_ISA_AVX2;
 }
 
 void mb_cpu_name(char name[MB_CPU_NAME_SIZE]) {
