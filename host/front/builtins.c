@@ -1,4 +1,4 @@
-/* The built-in functions: their signatures, and one lowering for each kind. */
+/* The built-in functions: one lowering for each kind. */
 #include "checker.h"
 
 #include <inttypes.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct builtin {
-    const char *name, *signature;
+    const char *name;
     enum mb_op op;
     struct mb_value (*lower)(struct mb_check *c, const struct mb_call *call);
 };
@@ -954,7 +954,7 @@ static struct mb_value lower_autodiff(struct mb_check *c, const struct mb_call *
 /* ---- the table ---- */
 
 static const struct builtin builtins[N_BUILTINS] = {
-#define BUILTIN(name, lowering, op, signature) {#name, signature, MB_OP_##op, lower_##lowering},
+#define BUILTIN(name, lowering, op, signature) {#name, MB_OP_##op, lower_##lowering},
 #include "builtins.def"
 };
 
@@ -967,36 +967,4 @@ bool mb_builtin_takes_brackets(uint32_t builtin) {
 
 struct mb_value mb_builtin_lower(struct mb_check *c, const struct mb_call *call) {
     return builtins[call->builtin].lower(c, call);
-}
-
-/* signature = { name { "|" name } [ "?" ] " " } */
-static void read_signature(struct mb_names *names, const char *text,
-                           struct mb_builtin_signature *s) {
-    memset(s, 0xff, sizeof *s); /* every name MB_NO_NAME */
-    s->n_params = s->n_required = 0;
-    for (int k = 0; *text;) {
-        size_t len = strcspn(text, "|? ");
-        if (len) s->names[s->n_params][k++] = mb_names_intern(names, text, (uint32_t)len);
-        text += len;
-        bool optional = *text == '?';
-        bool ends = optional || *text == ' ' || *text == '\0';
-        if (len && ends) {
-            if (!optional) s->n_required = s->n_params + 1;
-            s->n_params++;
-            k = 0;
-        }
-        if (*text) text++;
-    }
-}
-
-bool mb_builtins_init(struct mb_check *c) {
-    c->builtins = mb_allocator.alloc(N_BUILTINS * sizeof *c->builtins);
-    if (!c->builtins) return false;
-    for (uint32_t i = 0; i < N_BUILTINS; i++) {
-        uint32_t name = mb_names_intern_text(c->names, builtins[i].name);
-        if (name != MB_NAME_FIRST_BUILTIN + i) return false; /* out of memory */
-    }
-    for (uint32_t i = 0; i < N_BUILTINS; i++)
-        read_signature(c->names, builtins[i].signature, &c->builtins[i]);
-    return !c->names->failed;
 }

@@ -475,7 +475,7 @@ static uint32_t builtin_param(const struct mb_builtin_signature *s, uint32_t lab
 static struct mb_value call_builtin(struct mb_check *c, const struct mb_ast_expr *e,
                                     const struct mb_ast_expr *receiver, uint32_t name) {
     struct mb_call call = {.expr = e, .builtin = name - MB_NAME_FIRST_BUILTIN};
-    const struct mb_builtin_signature *s = &c->builtins[call.builtin];
+    const struct mb_builtin_signature *s = &mb_builtin_signatures[call.builtin];
     uint32_t next = 0;
     bool named = false;
     if (receiver) call.arg[next++] = receiver;

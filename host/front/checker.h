@@ -7,12 +7,11 @@
 #define MB_CHECKER_H
 
 #include "ast.h"
+#include "fixed_names.h"
 #include "program.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-enum { MB_MAX_BUILTIN_PARAMS = 7, MB_MAX_PARAM_NAMES = 3 };
 
 enum mb_value_kind {
     MB_VALUE_NONE,   /* unit: a call without result */
@@ -66,11 +65,6 @@ struct mb_frame {
     struct mb_ast_span result_at; /* of the expression that is the result */
 };
 
-struct mb_builtin_signature {
-    uint32_t n_params, n_required;
-    uint32_t names[MB_MAX_BUILTIN_PARAMS][MB_MAX_PARAM_NAMES];
-};
-
 /* Lives as long as the compiler context. */
 struct mb_check {
     struct mb_names *names;
@@ -103,7 +97,6 @@ struct mb_check {
     uint32_t n_params;
     uint32_t *outputs; /* nodes */
     uint32_t n_outputs, output_cap;
-    struct mb_builtin_signature *builtins; /* by index in builtins.def */
 };
 
 /* ---- values ---- */
@@ -315,8 +308,6 @@ struct mb_call { /* of a built-in, its arguments matched to its parameters */
     const struct mb_ast_expr *arg[MB_MAX_BUILTIN_PARAMS]; /* NULL: left out */
 };
 
-/* Reads the signatures of builtins.def; their names become fixed. False when memory is out. */
-bool mb_builtins_init(struct mb_check *c);
 uint32_t mb_builtin_count(void);
 bool mb_builtin_fills_gaps(uint32_t builtin); /* gather: a positional argument may follow `axis=` */
 bool mb_builtin_takes_brackets(uint32_t builtin); /* zeros and ones; false for no built-in */

@@ -32,19 +32,18 @@ enum mb_status mb_mind_open(struct mb_mind **out, struct mb_err *err) {
     m->check.diags = &m->diags;
     m->check.arena = &m->arena;
     m->check.file = &m->file;
-    if (!mb_names_init(&m->names) || !mb_builtins_init(&m->check)) {
+    if (!mb_names_init(&m->names)) {
         mb_mind_close(m);
         return mb_fail(err, MB_E_NOMEM, "compiler: out of memory");
     }
-    mb_names_fix(&m->names);
     *out = m;
     return MB_OK;
 }
 
 void mb_mind_close(struct mb_mind *m) {
     if (!m) return;
-    void *const owned[] = {m->check.nodes,   m->check.tags,     m->check.locals, m->check.symbols,
-                           m->check.outputs, m->check.builtins, m->moved};
+    void *const owned[] = {m->check.nodes,   m->check.tags,    m->check.locals,
+                           m->check.symbols, m->check.outputs, m->moved};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         if (owned[i]) mb_allocator.release(owned[i]);
     mb_names_free(&m->names);

@@ -1,5 +1,7 @@
 #include "names.h"
 
+#include "fixed_names.h"
+#include "name_hash.h"
 #include "vec.h"
 
 #include <string.h>
@@ -10,9 +12,10 @@ static bool place_all(struct mb_names *n, uint32_t n_slots) {
     memset(slots, 0, (size_t)n_slots * sizeof *slots);
     /* in the order of their numbers, so that clearing all but the fixed ones breaks no chain */
     for (uint32_t i = 0; i < n->count; i++) {
-        uint32_t slot = n->list[i].hash & (n_slots - 1);
+        const uint32_t hash = n->slots[n->list[i].slot].hash;
+        uint32_t slot = hash & (n_slots - 1);
         while (slots[slot].name) slot = (slot + 1) & (n_slots - 1);
-        slots[slot] = (struct mb_name_slot){n->list[i].hash, i + 1};
+        slots[slot] = (struct mb_name_slot){hash, i + 1};
         n->list[i].slot = slot;
     }
     if (n->slots) mb_allocator.release(n->slots);
@@ -22,17 +25,20 @@ static bool place_all(struct mb_names *n, uint32_t n_slots) {
 }
 
 bool mb_names_init(struct mb_names *n) {
-    static const char *const words[] = {
-#define KEYWORD(word, id) word,
-#define WORD(word, id)    word,
-#include "keywords.def"
-    };
-    enum { FIRST_NAMES = 256 }; /* the fixed ones and those of a small program, without growing */
+    enum { FIRST_NAMES = MB_FIXED_SLOTS / 2 };
     n->epoch = 1;
     n->list = mb_vec_room(NULL, &n->cap, 0, FIRST_NAMES, sizeof *n->list);
-    if (!n->list || !place_all(n, 2 * FIRST_NAMES)) return false;
-    for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) mb_names_intern_text(n, words[i]);
-    return !n->failed;
+    if (!n->list || !place_all(n, MB_FIXED_SLOTS)) return false;
+    n->n_fixed = n->count = mb_n_fixed_names;
+    for (uint32_t i = 0; i < n->count; i++) {
+        const struct mb_placed_name *fixed = &mb_fixed_names[i];
+        n->list[i] = (struct mb_name){.text = mb_fixed_texts + fixed->text,
+                                      .len = fixed->len,
+                                      .slot = fixed->slot,
+                                      .binding = MB_NO_INDEX};
+        n->slots[fixed->slot] = (struct mb_name_slot){fixed->hash, i + 1};
+    }
+    return true;
 }
 
 void mb_names_free(struct mb_names *n) {
@@ -40,8 +46,6 @@ void mb_names_free(struct mb_names *n) {
     if (n->slots) mb_allocator.release(n->slots);
     memset(n, 0, sizeof *n);
 }
-
-void mb_names_fix(struct mb_names *n) { n->n_fixed = n->count; }
 
 void mb_names_reset(struct mb_names *n) {
     for (uint32_t i = n->n_fixed; i < n->count; i++) n->slots[n->list[i].slot].name = 0;
@@ -53,40 +57,15 @@ void mb_names_reset(struct mb_names *n) {
     }
 }
 
-/* The first `len` <= 8 bytes at `text`. */
-static inline uint64_t load(const char *text, uint32_t len) {
-    uint64_t word = 0;
-    memcpy(&word, text, len);
-    return word;
-}
-
-/* Of all bytes, eight at a time; the last loads of a length overlap. Most names are shorter than
- * that and take one multiplication. */
-static inline uint32_t hash_of(const char *text, uint32_t len) {
-    static const uint64_t factor = 0x9E3779B97F4A7C15u;
-    uint64_t hash = len;
-    uint32_t i = 0;
-    for (; len - i > 8; i += 8) {
-        hash = (hash ^ load(text + i, 8)) * factor;
-        hash ^= hash >> 32;
-    }
-    if (len >= 8)
-        hash ^= load(text + len - 8, 8);
-    else if (len >= 4)
-        hash ^= load(text, 4) << 32 ^ load(text + len - 4, 4) << 8;
-    else
-        hash ^= (uint64_t)(unsigned char)text[0] << 8 |
-                (uint64_t)(unsigned char)text[len / 2] << 16 |
-                (uint64_t)(unsigned char)text[len - 1] << 24;
-    hash *= factor;
-    return (uint32_t)(hash >> 32);
-}
-
 /* Names are short: a call of memcmp costs more. The two loads of a length overlap. */
 static inline bool same_text(const char *a, const char *b, uint32_t len) {
     if (len > 16) return memcmp(a, b, len) == 0;
-    if (len >= 8) return load(a, 8) == load(b, 8) && load(a + len - 8, 8) == load(b + len - 8, 8);
-    if (len >= 4) return load(a, 4) == load(b, 4) && load(a + len - 4, 4) == load(b + len - 4, 4);
+    if (len >= 8)
+        return mb_name_load(a, 8) == mb_name_load(b, 8) &&
+               mb_name_load(a + len - 8, 8) == mb_name_load(b + len - 8, 8);
+    if (len >= 4)
+        return mb_name_load(a, 4) == mb_name_load(b, 4) &&
+               mb_name_load(a + len - 4, 4) == mb_name_load(b + len - 4, 4);
     for (uint32_t i = 0; i < len; i++)
         if (a[i] != b[i]) return false;
     return true;
@@ -113,8 +92,8 @@ static uint32_t add_name(struct mb_names *n, const char *text, uint32_t len, uin
         mb_vec_room(n->list, &n->cap, n->count, (uint64_t)n->count + 1, sizeof *list);
     if (!list) goto failed;
     n->list = list;
-    n->list[n->count] = (struct mb_name){
-        .text = text, .len = len, .hash = hash, .slot = slot, .binding = MB_NO_INDEX};
+    n->list[n->count] =
+        (struct mb_name){.text = text, .len = len, .slot = slot, .binding = MB_NO_INDEX};
     n->slots[slot] = (struct mb_name_slot){hash, ++n->count};
     return n->count - 1;
 failed:
@@ -123,17 +102,13 @@ failed:
 }
 
 uint32_t mb_names_intern(struct mb_names *n, const char *text, uint32_t len) {
-    const uint32_t hash = hash_of(text, len);
+    const uint32_t hash = mb_name_hash(text, len);
     const uint32_t known = n->slots[probe(n, text, len, hash)].name;
     return known ? known - 1 : add_name(n, text, len, hash);
 }
 
-uint32_t mb_names_intern_text(struct mb_names *n, const char *text) {
-    return mb_names_intern(n, text, (uint32_t)strlen(text));
-}
-
 uint32_t mb_names_find(const struct mb_names *n, const char *text, uint32_t len) {
     if (len == 0) return MB_NO_NAME;
-    uint32_t slot = probe(n, text, len, hash_of(text, len));
+    uint32_t slot = probe(n, text, len, mb_name_hash(text, len));
     return n->slots[slot].name ? n->slots[slot].name - 1 : MB_NO_NAME;
 }

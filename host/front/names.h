@@ -24,11 +24,10 @@ enum mb_fixed_name {
 
 struct mb_name {
     const char *text; /* not terminated; static or in the source */
+    void *item;       /* struct mb_ast_item: the top-level item of this name */
     uint32_t len;
-    uint32_t hash;
-    uint32_t slot;
+    uint32_t slot;       /* where the table has it, and its hash */
     uint32_t item_epoch; /* `item` counts only when this is the table's epoch */
-    void *item;          /* struct mb_ast_item: the top-level item of this name */
     uint32_t binding;    /* innermost local binding of this name, or MB_NO_INDEX */
 };
 
@@ -44,12 +43,9 @@ struct mb_names {
     bool failed; /* memory ran out; sticky until the reset */
 };
 
-/* `names` is all zero. Makes the keywords and words; false when memory is out. */
+/* `names` is all zero. Puts in the fixed names (fixed_names.h); false when memory is out. */
 bool mb_names_init(struct mb_names *names);
 void mb_names_free(struct mb_names *names);
-
-/* Declares that all names so far are fixed. */
-void mb_names_fix(struct mb_names *names);
 
 /* Forgets all names that are not fixed. */
 void mb_names_reset(struct mb_names *names);
@@ -57,9 +53,6 @@ void mb_names_reset(struct mb_names *names);
 /* The number of the `len` >= 1 bytes at `text`, which must stay valid. When memory is out, `failed`
  * is set and 0 returned. */
 uint32_t mb_names_intern(struct mb_names *names, const char *text, uint32_t len);
-
-/* As above for a NUL-terminated text. */
-uint32_t mb_names_intern_text(struct mb_names *names, const char *text);
 
 /* The number of a text that is known already, else MB_NO_NAME. */
 uint32_t mb_names_find(const struct mb_names *names, const char *text, uint32_t len);

@@ -15,7 +15,7 @@
 static inline void *mb_vec_room(void *data, uint32_t *cap, uint32_t used, uint64_t want,
                                 size_t size) {
     if (want <= *cap) return data;
-    uint64_t room = *cap ? (uint64_t)*cap * 2 : 64;
+    uint64_t room = *cap ? (uint64_t)*cap * 2 : 16;
     if (room < want) room = want;
     if (room > UINT32_MAX || room > SIZE_MAX / size) return NULL;
     void *fresh = mb_allocator.alloc((size_t)room * size);
