@@ -13,18 +13,16 @@ static const char help[] =
     "      --entry NAME            function to check (--func is the same)\n"
     "      --bind NAME=N           extent of a symbolic dimension, or value of a const\n"
     "      --strict                a bias of C elements is not added along the channels of NCHW\n"
-    "      --lenient               x - mean(x, 1) is taken as x - mean(x, 1, keepdims=true)\n"
-    "      --diagnostic-format F   human, short or json\n"
-    "      --color WHEN            auto, always or never\n"
-    "  -q, --quiet                 errors only\n"
+    "      --lenient               x - mean(x, 1) is taken as x - mean(x, 1, "
+    "keepdims=true)\n" MB_DIAG_OPTIONS_HELP "  -q, --quiet                 errors only\n"
     "  -h, --help\n\n"
     "Exit status: 0 accepted, 4 a file cannot be read, 5 rejected.\n";
 
 struct check_options {
     const char *entry;
     struct mb_bindings bindings;
-    enum mb_diag_format format;
-    bool color, quiet, strict, lenient;
+    struct mb_diag_options diags;
+    bool quiet, strict, lenient;
 };
 
 static int check_file(const char *path, const struct check_options *o) {
@@ -43,7 +41,7 @@ static int check_file(const char *path, const struct check_options *o) {
     enum mb_status st = mb_mind_open(&mind, &err);
     if (st == MB_OK) {
         st = mb_mind_check(mind, &source, &err);
-        mb_print_diags(mind, o->format, o->color, o->quiet);
+        mb_print_diags(mind, &o->diags, o->quiet);
     }
     if (st != MB_OK && st != MB_E_PROGRAM) mb_cli_error(MB_EXIT_USAGE, "%s: %s", path, err.text);
     mb_mind_close(mind);
@@ -51,28 +49,7 @@ static int check_file(const char *path, const struct check_options *o) {
     return (int)mb_cli_exit_of(st);
 }
 
-enum { OPT_ENTRY = 256, OPT_BIND, OPT_FORMAT, OPT_COLOR, OPT_STRICT, OPT_LENIENT };
-
-static bool take_format(const char *value, enum mb_diag_format *format) {
-    static const char *const names[] = {"human", "short", "json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(value, names[i]) == 0) {
-            *format = (enum mb_diag_format)i;
-            return true;
-        }
-    mb_cli_error(MB_EXIT_USAGE, "check: --diagnostic-format %s: use human, short or json", value);
-    return false;
-}
-
-static bool take_color(const char *value, bool *color) {
-    if (strcmp(value, "always") == 0 || strcmp(value, "never") == 0) {
-        *color = value[0] == 'a';
-        return true;
-    }
-    if (strcmp(value, "auto") == 0) return true;
-    mb_cli_error(MB_EXIT_USAGE, "check: --color %s: use auto, always or never", value);
-    return false;
-}
+enum { OPT_ENTRY = 256, OPT_BIND, OPT_STRICT, OPT_LENIENT };
 
 int mb_cmd_check(int argc, char **argv) {
     static const struct option long_options[] = {
@@ -81,13 +58,12 @@ int mb_cmd_check(int argc, char **argv) {
         {"bind", required_argument, NULL, OPT_BIND},
         {"strict", no_argument, NULL, OPT_STRICT},
         {"lenient", no_argument, NULL, OPT_LENIENT},
-        {"diagnostic-format", required_argument, NULL, OPT_FORMAT},
-        {"color", required_argument, NULL, OPT_COLOR},
+        MB_DIAG_LONG_OPTIONS,
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    struct check_options o = {.color = mb_cli_color(stderr)};
+    struct check_options o = {0};
     int option, worst = MB_EXIT_OK;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":qh", long_options, NULL)) != -1) {
@@ -100,13 +76,10 @@ int mb_cmd_check(int argc, char **argv) {
         case OPT_BIND:
             if (!mb_bindings_add(&o.bindings, optarg, argv[0])) return MB_EXIT_USAGE;
             break;
-        case OPT_FORMAT:
-            if (!take_format(optarg, &o.format)) return MB_EXIT_USAGE;
-            break;
-        case OPT_COLOR:
-            if (!take_color(optarg, &o.color)) return MB_EXIT_USAGE;
-            break;
-        default: return mb_cli_bad_option(argc, argv, option);
+        case '?':
+        case ':': return mb_cli_bad_option(argc, argv, option);
+        default:
+            if (!mb_diag_options_take(option, optarg, argv[0], &o.diags)) return MB_EXIT_USAGE;
         }
     }
     if (optind == argc)

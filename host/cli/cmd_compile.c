@@ -28,8 +28,8 @@ static const char help[] =
     "                        plan: the CPU's plan (fusion, kernels by their estimated times,\n"
     "                        memory), without the measuring of kernels that `run` adds and the\n"
     "                        reserving of memory. `source to` rows are timed as one, the first\n"
-    "                        apart, which is a sum with open. Reading the file is in none\n"
-    "  -q, --quiet           no warnings\n"
+    "                        apart, which is a sum with open. Reading the file is in "
+    "none\n" MB_DIAG_OPTIONS_HELP "  -q, --quiet           no warnings\n"
     "  -h, --help\n\n"
     "Exit status: 0 accepted, 4 the file cannot be read or the output not written, 5 rejected.\n";
 
@@ -40,6 +40,7 @@ struct compile_options {
     const char *entry;
     struct mb_bindings bindings;
     int64_t threads, seed; /* threads: 0: as many as `run` takes */
+    struct mb_diag_options diags;
     bool quiet, strict, lenient, time;
 };
 
@@ -94,7 +95,7 @@ static int print_source_stage(const char *path, const struct compile_options *o)
     if (st == MB_OK) {
         st = o->stage == EMIT_TOKENS ? mb_mind_print_tokens(mind, &source, stdout, &err)
                                      : mb_mind_print_ast(mind, &source, stdout, &err);
-        mb_print_diags(mind, MB_DIAG_HUMAN, mb_cli_color(stderr), o->quiet);
+        mb_print_diags(mind, &o->diags, o->quiet);
     }
     if (st != MB_OK && st != MB_E_PROGRAM) mb_cli_error(MB_EXIT_USAGE, "%s: %s", path, err.text);
     mb_mind_close(mind);
@@ -111,7 +112,7 @@ static int time_phases(const char *argument, const struct mb_target_options *opt
         return mb_cli_error(MB_EXIT_USAGE, "compile: %s", err.text);
     int status = mb_target_read(argument, options, &target);
     if (status != MB_EXIT_OK) return status;
-    status = mb_compile_time(&target, n_threads, o->quiet);
+    status = mb_compile_time(&target, n_threads, &o->diags, o->quiet);
     mb_target_close(&target);
     return status;
 }
@@ -125,7 +126,8 @@ static int compile(const char *argument, const struct compile_options *o) {
                                               .seed = (uint64_t)o->seed,
                                               .strict = o->strict,
                                               .lenient = o->lenient,
-                                              .quiet = o->quiet};
+                                              .quiet = o->quiet,
+                                              .diags = o->diags};
     if (o->time) return time_phases(argument, &options, o);
     int status = mb_target_open(argument, &options, &target);
     if (status != MB_EXIT_OK) return status;
@@ -170,6 +172,7 @@ int mb_cmd_compile(int argc, char **argv) {
         {"strict", no_argument, NULL, OPT_STRICT},
         {"lenient", no_argument, NULL, OPT_LENIENT},
         {"time", no_argument, NULL, OPT_TIME},
+        MB_DIAG_LONG_OPTIONS,
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -180,8 +183,8 @@ int mb_cmd_compile(int argc, char **argv) {
     while ((option = getopt_long(argc, argv, ":qh", long_options, NULL)) != -1) {
         switch (option) {
         case 'h': fputs(help, stdout); return MB_EXIT_OK;
-        case 'q': o.quiet = true; break;
         case OPT_EMIT_IR: o.stage = EMIT_IR; break;
+        case 'q': o.quiet = true; break;
         case OPT_ENTRY: o.entry = optarg; break;
         case OPT_STRICT: o.strict = true; break;
         case OPT_LENIENT: o.lenient = true; break;
@@ -204,7 +207,10 @@ int mb_cmd_compile(int argc, char **argv) {
                                     "4096",
                                     optarg);
             break;
-        default: return mb_cli_bad_option(argc, argv, option);
+        case '?':
+        case ':': return mb_cli_bad_option(argc, argv, option);
+        default:
+            if (!mb_diag_options_take(option, optarg, argv[0], &o.diags)) return MB_EXIT_USAGE;
         }
     }
     if (argc - optind != 1)

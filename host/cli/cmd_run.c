@@ -78,7 +78,8 @@ static const char help[] =
     "      --profile          no timing: one run of each executor in an NVTX range that nsys\n"
     "                         or ncu can capture; see scripts/profile\n"
     "      --trace FILE       with --profile: what each executor and the GPU did, and when, for\n"
-    "                         ui.perfetto.dev or chrome://tracing (JSON)\n"
+    "                         ui.perfetto.dev or chrome://tracing (JSON)\n";
+static const char help_end[] = MB_DIAG_OPTIONS_HELP
     "  -q, --quiet            no tables, warnings or progress\n"
     "      --no-progress      no progress line\n"
     "  -h, --help\n\n"
@@ -101,6 +102,7 @@ struct options {
     double duration_s, max_noise, min_effect, timeout_s;
     const char *entry;
     struct mb_bindings bindings;
+    struct mb_diag_options diags;
     struct mb_given given;
     int64_t batches[MAX_BATCHES];
     size_t n_batches;
@@ -249,6 +251,7 @@ static const struct option long_options[] = {
     {"trace", required_argument, NULL, OPT_TRACE},
     {"no-roofline", no_argument, NULL, OPT_NO_ROOFLINE},
     {"profile-ops", no_argument, NULL, OPT_PROFILE_OPS},
+    MB_DIAG_LONG_OPTIONS,
     {"quiet", no_argument, NULL, 'q'},
     {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
     {"help", no_argument, NULL, 'h'},
@@ -320,7 +323,7 @@ static bool take_option(int option, char *value, struct options *o) {
         o->precision = strcmp(value, "tf32") == 0 ? MB_TF32 : MB_FP32;
         return o->precision == MB_TF32 || strcmp(value, "fp32") == 0 ||
                bad_value("precision", value, "no executor computes in it; use fp32 or tf32");
-    default: return false;
+    default: return mb_diag_options_take(option, value, "run", &o->diags);
     }
 }
 
@@ -345,6 +348,7 @@ static int parse(int argc, char **argv, struct options *o) {
     while ((option = getopt_long(argc, argv, ":d:qh", long_options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
+            fputs(help_end, stdout);
             return MB_EXIT_OK;
         }
         if (option == '?' || option == ':') return mb_cli_bad_option(argc, argv, option);
@@ -426,7 +430,8 @@ static int open_targets(const struct options *o, struct plan *p) {
                                                       .seed = (uint64_t)o->seed,
                                                       .strict = o->strict,
                                                       .lenient = o->lenient,
-                                                      .quiet = o->quiet || b};
+                                                      .quiet = o->quiet || b,
+                                                      .diags = o->diags};
             struct mb_target *t = &p->targets[p->n_targets];
             int status = mb_target_open(name, &options, t);
             if (status != MB_EXIT_OK) return status;
@@ -506,7 +511,7 @@ static bool write_all(const struct options *o, const struct mb_result *result) {
     bool ok = true;
     if (!o->quiet) {
         ok = (o->compile_only ? mb_report_compile_only : mb_report_tables)(
-            result, out, mb_terminal_columns(out), mb_cli_color(out));
+            result, out, mb_terminal_columns(out), mb_diag_options_color(&o->diags, out));
         if (fflush(out) != 0 || !ok) {
             mb_cli_error(MB_EXIT_USAGE, "cannot write the tables: %s", strerror(errno));
             ok = false;

@@ -88,7 +88,8 @@ static void print_table(const struct mb_target *t, const struct sample *first,
     printf("%-28s%12.1f\n", "MB/s of source to IR", (double)t->source.len / ir_ns * 1e3);
 }
 
-int mb_compile_time(struct mb_target *t, int n_threads, bool quiet) {
+int mb_compile_time(struct mb_target *t, int n_threads, const struct mb_diag_options *diags,
+                    bool quiet) {
     struct mb_err err;
     struct sample first = {{0}};
     size_t n = 0;
@@ -97,7 +98,7 @@ int mb_compile_time(struct mb_target *t, int n_threads, bool quiet) {
     enum mb_status st = samples && room
                             ? take_first(t, n_threads, &first, &err)
                             : mb_fail(&err, MB_E_NOMEM, "out of memory for the samples");
-    if (t->mind) mb_print_diags(t->mind, MB_DIAG_HUMAN, mb_cli_color(stderr), quiet);
+    if (t->mind) mb_print_diags(t->mind, diags, quiet);
     const int64_t begin = mb_clock_ns();
     for (; st == MB_OK && n < MAX_COMPILES; n++) {
         const int64_t spent = mb_clock_ns() - begin;

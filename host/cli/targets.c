@@ -35,15 +35,6 @@ int mb_read_source(const char *path, char **text, size_t *len) {
     return mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
 }
 
-void mb_print_diags(const struct mb_mind *mind, enum mb_diag_format format, bool color,
-                    bool quiet) {
-    size_t n;
-    const struct mb_diag *diags = mb_mind_diags(mind, &n);
-    for (size_t i = 0; i < n; i++)
-        if (diags[i].severity == MB_ERROR || !quiet)
-            mb_diag_print(&diags[i], format, color, stderr);
-}
-
 static bool is_file(const char *argument) {
     size_t len = strlen(argument);
     return strchr(argument, '/') || (len > 5 && strcmp(argument + len - 5, ".mind") == 0);
@@ -122,7 +113,7 @@ int mb_target_open(const char *argument, const struct mb_target_options *options
     enum mb_status st = mb_mind_open(&out->mind, &err);
     if (st == MB_OK) {
         st = mb_mind_compile(out->mind, &out->source, &out->program, &err);
-        mb_print_diags(out->mind, MB_DIAG_HUMAN, mb_cli_color(stderr), options->quiet);
+        mb_print_diags(out->mind, &options->diags, options->quiet);
     }
     if (st == MB_OK) return MB_EXIT_OK;
     status = st == MB_E_PROGRAM ? MB_EXIT_REJECTED

@@ -2,6 +2,7 @@
 #ifndef MB_TARGETS_H
 #define MB_TARGETS_H
 
+#include "diag_options.h"
 #include "mind.h"
 
 #include <stdbool.h>
@@ -35,7 +36,8 @@ struct mb_target_options {
     int64_t batch;        /* > 0: bound to `batch` */
     uint64_t seed;        /* of random constants that name none */
     bool strict, lenient; /* see mb_mind_source */
-    bool quiet;           /* no warnings on stderr */
+    struct mb_diag_options diags;
+    bool quiet; /* no warnings on stderr */
 };
 
 /* Reads a workload or a file and compiles it; diagnostics go to stderr. Returns an exit status
@@ -51,8 +53,5 @@ int mb_target_read(const char *argument, const struct mb_target_options *options
 
 /* Reads a .mind file; an error goes to stderr. */
 int mb_read_source(const char *path, char **text, size_t *len);
-
-/* Every diagnostic of the last compile or check, to stderr; warnings only unless quiet. */
-void mb_print_diags(const struct mb_mind *mind, enum mb_diag_format format, bool color, bool quiet);
 
 #endif

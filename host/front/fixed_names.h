@@ -1,5 +1,5 @@
 /* The names that every source starts with (keywords, words with a meaning, built-in functions and
- * their parameters) as constants: the build makes them (generator/make_fixed_names.c) from
+ * their parameters) as constants: the build makes them (host/generator/make_fixed_names.c) from
  * keywords.def and builtins.def, so that opening a compiler hashes and reads nothing. */
 #ifndef MB_FIXED_NAMES_H
 #define MB_FIXED_NAMES_H

@@ -78,12 +78,24 @@ def test_check_reports_every_error_in_every_format(bare):
     assert "bad.mind:2:13" in human.stderr and "bad.mind:3:17" in human.stderr
     assert "let a = reul(x);" in human.stderr and "^^^^" in human.stderr
     assert "relu" in human.stderr  # did you mean
-    lines = bare("check", "--diagnostic-format", "json", "bad.mind").stderr.splitlines()
-    assert [json.loads(line)["code"] for line in lines] == ["E2003", "E2002"]
-    short = bare("check", "--diagnostic-format", "short", "bad.mind").stderr
-    assert len(short.splitlines()) == 2
-    assert "\x1b[" in bare("check", "--color", "always", "bad.mind").stderr
     assert "\x1b[" not in human.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "compile", "run"])
+def test_how_diagnostics_are_shown(bare, command):
+    (bare.folder / "bad.mind").write_text(
+        "pub fn f(x: tensor<f32[2]>) -> tensor<f32[2]> {\n    return reul(x) + missing;\n}\n")
+    lines = bare(command, "--diagnostic-format", "json", "bad.mind").stderr.splitlines()
+    assert [json.loads(line)["code"] for line in lines] == ["E2003", "E2002"]
+    short = bare(command, "--diagnostic-format", "short", "bad.mind").stderr.splitlines()
+    assert len(short) == 2 and all("(bad.mind:2:" in line for line in short)
+    assert "\x1b[" in bare(command, "--color", "always", "bad.mind").stderr
+    assert "\x1b[" not in bare(command, "--color", "never", "bad.mind").stderr
+    for option, value in (("--diagnostic-format", "xml"), ("--color", "sometimes")):
+        wrong = bare(command, option, value, "bad.mind")
+        assert wrong.returncode == 4 and len(wrong.stderr.splitlines()) == 1
+        assert f"{command}: {option} {value}: use " in wrong.stderr
+        assert option in bare(command, "--help").stdout
 
 
 def test_symbolic_dimensions_need_a_binding_to_run_and_none_to_check(bare):
