@@ -102,9 +102,8 @@ static int parse(int argc, char **argv, struct options *o) {
 static bool read_side(const char *name, struct mb_result_file **out) {
     struct mb_err err;
     char *path = NULL;
-    const bool file = strpbrk(name, "/#") || strstr(name, ".json");
-    if (!file && !mb_baseline_path(name, false, &path)) return false;
-    const bool ok = mb_result_file_read(file ? name : path, out, &err) == MB_OK;
+    if (!mb_baseline_path(name, false, &path)) return false;
+    const bool ok = mb_result_file_read(path, out, &err) == MB_OK;
     if (!ok) mb_cli_error(MB_EXIT_USAGE, "%s", err.text);
     free(path);
     return ok;

@@ -4,8 +4,7 @@
 #include "machine.h"
 #include "outfile.h"
 #include "report.h"
-#include "report_kernels.h"
-#include "result_file.h"
+#include "report_input.h"
 #include "script.h"
 
 #include <errno.h>
@@ -13,7 +12,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,11 +20,14 @@ static const char help[] =
     "Makes one page of result files (mindbench run --json) and of tables of kernels (mindbench\n"
     "bench-kernels --json): ratios with their intervals, every sample, start-up, machine and "
     "settings,\n"
-    "warnings, and each plot as a table too. The page is one file, has no script and loads "
+    "warnings, and each plot as a table too. Of a merged file (mindbench merge) every result is "
+    "shown,\n"
+    "or only the one that ALL.json#N names. The page is one file, has no script and loads "
     "nothing;\n"
     "it is made for light and dark screens, phones and paper.\n\n"
     "  -o, --output FILE      the page; stdout is a FILE too\n"
-    "      --csv FILE         of one result: a row for each program and executor\n"
+    "      --csv FILE         a row for each program and executor, of several results with the\n"
+    "                         name of its result first\n"
     "      --md FILE          the same as a Markdown table\n"
     "  -h, --help\n\n"
     "The page needs Python 3 with matplotlib and Jinja2: scripts/setup report installs them.\n"
@@ -66,12 +67,14 @@ static int write_file(const char *name, void (*write)(const void *what, FILE *ou
 
 /* ---- the page ---- */
 
-/* Starts the script with its standard output into *from. 0 or an errno. */
-static int start(char **argv, pid_t *pid, FILE **from) {
+/* Starts the script with `input` as its standard input and its standard output into *from. 0 or an
+ * errno. */
+static int start(char **argv, FILE *input, pid_t *pid, FILE **from) {
     int ends[2];
     if (pipe(ends) != 0) return errno;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fileno(input), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclose(&actions, ends[0]);
     posix_spawn_file_actions_addclose(&actions, ends[1]);
@@ -90,13 +93,13 @@ struct text {
 
 /* All that the script writes, in memory from malloc. Returns an exit status; the script has said
  * what went wrong when it ends with MB_EXIT_USAGE. */
-static int run_script(char **argv, struct text *page) {
+static int run_script(char **argv, FILE *input, struct text *page) {
     FILE *from = NULL, *to = open_memstream(&page->bytes, &page->len);
     char part[1 << 16];
     size_t n;
     pid_t pid;
     int ended = 0;
-    int error = to ? start(argv, &pid, &from) : ENOMEM;
+    int error = to ? start(argv, input, &pid, &from) : ENOMEM;
     if (error) {
         if (to) fclose(to);
         return mb_cli_error(MB_EXIT_USAGE,
@@ -125,94 +128,68 @@ static void write_text(const void *page, FILE *out) {
     fwrite(text->bytes, 1, text->len, out);
 }
 
-static int make_page(const struct options *o) {
+static int make_page(const struct options *o, const struct mb_report_input *in) {
     char python[PATH_MAX], script[PATH_MAX];
     struct text page = {0};
     if (!mb_beside_program(script, "report/", "make_report", ".py"))
         return mb_cli_error(MB_EXIT_USAGE,
                             "report: report/make_report.py is not beside the program; build again");
-    char **argv = calloc(o->n_files + 5, sizeof *argv);
-    if (!argv) return mb_cli_error(MB_EXIT_USAGE, "report: out of memory");
     mb_script_python(python);
-    argv[0] = python;
-    argv[1] = (char[]){"-B"}; /* nothing is written beside the program */
-    argv[2] = script;
-    argv[3] = (char *)(uintptr_t)mb_build()->version;
-    memcpy(argv + 4, o->files, o->n_files * sizeof *o->files);
-    int status = run_script(argv, &page);
+    /* -B: nothing is written beside the program */
+    char *argv[] = {python, (char[]){"-B"}, script, (char *)(uintptr_t)mb_build()->version, NULL};
+    int status = run_script(argv, in->lines, &page);
     if (status == MB_EXIT_OK) status = write_file(o->page, write_text, &page);
     free(page.bytes);
-    free(argv);
     return status;
 }
 
-/* ---- the files ---- */
+/* ---- rows ---- */
 
-/* A result, or a table of kernels, which only the page shows: *out is NULL then. */
-static enum mb_status read_file(const char *path, struct mb_result_file **out, struct mb_err *err) {
-    json_t *json = NULL;
-    enum mb_status st = mb_result_load(path, &json, err);
-    if (st != MB_OK) return st;
-    const char *format = json_string_value(json_object_get(json, "format"));
-    *out = NULL;
-    if (!format || strcmp(format, MB_KERNELS_FORMAT) != 0)
-        st = mb_result_file_new(path, json, out, err);
-    json_decref(json);
-    return st;
+static void write_csv(const void *input, FILE *out) {
+    const struct mb_report_input *in = input;
+    if (in->n_results == 1)
+        mb_report_csv(in->results[0].result, out);
+    else
+        mb_report_csv_all(in->results, in->n_results, out);
 }
 
-static void write_csv(const void *file, FILE *out) {
-    mb_report_csv(&((const struct mb_result_file *)file)->result, out);
+static void write_md(const void *input, FILE *out) {
+    const struct mb_report_input *in = input;
+    if (in->n_results == 1)
+        mb_report_md(in->results[0].result, out);
+    else
+        mb_report_md_all(in->results, in->n_results, out);
 }
 
-static void write_md(const void *file, FILE *out) {
-    mb_report_md(&((const struct mb_result_file *)file)->result, out);
-}
+/* ---- all of it ---- */
 
 /* Every file is read before anything is written. */
-static int check_files(const struct options *o, struct mb_result_file **only) {
+static int read_files(const struct options *o, struct mb_report_input *in) {
+    const char *outputs[] = {o->page, o->csv, o->md};
+    const size_t n = sizeof outputs / sizeof *outputs;
     struct mb_err err;
-    for (size_t i = 0; i < o->n_files; i++) {
-        struct mb_result_file *file = NULL;
-        if (read_file(o->files[i], &file, &err) != MB_OK)
-            return mb_cli_error(MB_EXIT_USAGE, "report: %s", err.text);
-        if (o->n_files == 1)
-            *only = file;
-        else
-            mb_result_file_free(file);
-    }
-    if ((o->csv || o->md) && !*only)
-        return mb_cli_error(MB_EXIT_USAGE, "report: --csv and --md are of one result; name one "
-                                           "file that mindbench run --json wrote");
+    enum mb_status st = mb_report_input_open(in, &err);
+    for (size_t i = 0; i < o->n_files && st == MB_OK; i++)
+        st = mb_report_input_add(in, o->files[i], outputs, n, &err);
+    if (st == MB_OK) st = mb_report_input_end(in, &err);
+    if (st != MB_OK) return mb_cli_error(MB_EXIT_USAGE, "report: %s", err.text);
+    if ((o->csv || o->md) && in->kernels)
+        return mb_cli_error(MB_EXIT_USAGE,
+                            "report: %s: a table of kernels has no row in --csv and --md; name "
+                            "files that mindbench run or mindbench merge wrote",
+                            in->kernels);
+    for (size_t i = 0; i < n; i++)
+        if (outputs[i] && !mb_cli_writable(outputs[i])) return MB_EXIT_USAGE;
     return MB_EXIT_OK;
 }
 
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* An output can be written and takes no input's place. */
-static bool check_output(const struct options *o, const char *name) {
-    if (!name) return true;
-    for (size_t i = 0; i < o->n_files; i++)
-        if (same_file(o->files[i], name)) {
-            mb_cli_error(MB_EXIT_USAGE,
-                         "report: %s is one of the files to report; write to another one", name);
-            return false;
-        }
-    return mb_cli_writable(name);
-}
-
 static int report(const struct options *o) {
-    struct mb_result_file *only = NULL;
-    if (!check_output(o, o->page) || !check_output(o, o->csv) || !check_output(o, o->md))
-        return MB_EXIT_USAGE;
-    int status = check_files(o, &only);
-    if (status == MB_EXIT_OK && o->csv) status = write_file(o->csv, write_csv, only);
-    if (status == MB_EXIT_OK && o->md) status = write_file(o->md, write_md, only);
-    mb_result_file_free(only);
-    if (status == MB_EXIT_OK && o->page) status = make_page(o);
+    struct mb_report_input in = {0};
+    int status = read_files(o, &in);
+    if (status == MB_EXIT_OK && o->csv) status = write_file(o->csv, write_csv, &in);
+    if (status == MB_EXIT_OK && o->md) status = write_file(o->md, write_md, &in);
+    if (status == MB_EXIT_OK && o->page) status = make_page(o, &in);
+    mb_report_input_close(&in);
     return status;
 }
 

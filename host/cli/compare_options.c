@@ -17,7 +17,7 @@ int mb_compared_exit(const struct mb_compared *c, bool fail_on_inconclusive) {
 
 static bool is_file_name(const char *name) {
     const size_t len = strlen(name);
-    return strchr(name, '/') || (len > 5 && strcmp(name + len - 5, ".json") == 0);
+    return strpbrk(name, "/#") || (len > 5 && strcmp(name + len - 5, ".json") == 0);
 }
 
 static bool is_plain(const char *name) {

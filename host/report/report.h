@@ -52,4 +52,12 @@ bool mb_report_print_json(json_t *json, FILE *out);
 bool mb_report_csv(const struct mb_result *result, FILE *out);
 bool mb_report_md(const struct mb_result *result, FILE *out);
 
+/* The same of several results in one table, whose first column, `result`, is the name. */
+struct mb_named_result {
+    const char *name;
+    const struct mb_result *result;
+};
+bool mb_report_csv_all(const struct mb_named_result *results, size_t n, FILE *out);
+bool mb_report_md_all(const struct mb_named_result *results, size_t n, FILE *out);
+
 #endif

@@ -8,13 +8,17 @@
 
 /* ---- CSV ---- */
 
-bool mb_report_csv(const struct mb_result *result, FILE *out) {
+static void csv_head(FILE *out) {
     fputs("benchmark,executor,device,status,validity,reason,batch,samples,latency_p50_us,"
           "latency_ci_low_us,latency_ci_high_us,latency_p95_us,latency_p99_us,latency_mean_us,"
           "latency_stdev_us,latency_min_us,latency_max_us,throughput_samples_per_sec,rel_l2_error,"
           "max_abs_error,max_rel_error,speedup_vs_torch_eager,speedup_ci_low,speedup_ci_high,"
           "verdict,math_mode,library,cache,data_transfers,device_time_p50_us,throttled\n",
           out);
+}
+
+/* `name`: the first column; NULL: there is none. */
+static void csv_rows(const char *name, const struct mb_result *result, FILE *out) {
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
         for (size_t j = 0; j < b->n_executors; j++) {
@@ -25,8 +29,12 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             const struct mb_interval speedup = ratio ? c->speedup : (struct mb_interval){0, 0, 0};
             const double us[] = {s->p50,  s->ci_low, s->ci_high, s->p95, s->p99,
                                  s->mean, s->stdev,  s->min,     s->max};
+            mb_csv_text(out, name);
+            if (name) putc(',', out);
             mb_csv_text(out, b->name);
-            fprintf(out, ",%s,%s,%s,%s,", e->name, e->device, mb_view_status(e),
+            putc(',', out);
+            mb_csv_text(out, e->name);
+            fprintf(out, ",%s,%s,%s,", e->device, mb_view_status(e),
                     !measured  ? ""
                     : e->valid ? "VALID"
                                : "INVALID");
@@ -52,16 +60,34 @@ bool mb_report_csv(const struct mb_result *result, FILE *out) {
             putc('\n', out);
         }
     }
+}
+
+bool mb_report_csv(const struct mb_result *result, FILE *out) {
+    csv_head(out);
+    csv_rows(NULL, result, out);
+    return !ferror(out);
+}
+
+bool mb_report_csv_all(const struct mb_named_result *results, size_t n, FILE *out) {
+    fputs("result,", out);
+    csv_head(out);
+    for (size_t i = 0; i < n; i++) csv_rows(results[i].name, results[i].result, out);
     return !ferror(out);
 }
 
 /* ---- Markdown ---- */
 
-bool mb_report_md(const struct mb_result *result, FILE *out) {
-    fputs("| benchmark | executor | median | 95 % interval | p95 | p99 | throughput | rel L2 | "
-          "speed-up over torch-eager | verdict | result |\n"
-          "|---|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n",
-          out);
+static void md_head(bool named, FILE *out) {
+    fprintf(
+        out,
+        "|%s benchmark | executor | median | 95 %% interval | p95 | p99 | throughput | rel L2 | "
+        "speed-up over torch-eager | verdict | %s |\n"
+        "%s|---|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n",
+        named ? " result |" : "", named ? "validity" : "result", named ? "|---" : "");
+}
+
+/* `name`: as for csv_rows. */
+static void md_rows(const char *name, const struct mb_result *result, FILE *out) {
     for (size_t i = 0; i < result->n_benchmarks; i++) {
         const struct mb_benchmark_result *b = &result->benchmarks[i];
         for (size_t j = 0; j < b->n_executors; j++) {
@@ -70,8 +96,12 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
             const struct mb_comparison *c = mb_view_comparison(b, e->name, MB_REPORT_PYTORCH);
             char p50[32], low[32], high[32], p95[32], p99[32], rate[48], ratio[64], error[32];
             fputs("| ", out);
+            if (name) mb_md_text(out, name);
+            if (name) fputs(" | ", out);
             mb_md_text(out, b->name);
-            fprintf(out, " | %s | ", e->name);
+            fputs(" | ", out);
+            mb_md_text(out, e->name);
+            fputs(" | ", out);
             if (!e->measured) {
                 fputs("| | | | | | | | not measured: ", out);
                 mb_md_text(out, e->reason ? e->reason : "no reason given");
@@ -95,5 +125,16 @@ bool mb_report_md(const struct mb_result *result, FILE *out) {
             fputs(" |\n", out);
         }
     }
+}
+
+bool mb_report_md(const struct mb_result *result, FILE *out) {
+    md_head(false, out);
+    md_rows(NULL, result, out);
+    return !ferror(out);
+}
+
+bool mb_report_md_all(const struct mb_named_result *results, size_t n, FILE *out) {
+    md_head(true, out);
+    for (size_t i = 0; i < n; i++) md_rows(results[i].name, results[i].result, out);
     return !ferror(out);
 }

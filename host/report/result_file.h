@@ -68,6 +68,7 @@ struct mb_result_part {
 };
 
 struct mb_result_set {
+    const char *file; /* without #N */
     json_t *json;
     struct mb_result_part *parts;
     size_t n;
@@ -75,6 +76,11 @@ struct mb_result_set {
     bool altered; /* merged, and its digest is not that of its content */
     struct mb_arena arena;
 };
+
+/* What tells a result apart for people: the part's name in a merged file, else the file's name
+ * without folders and .json. Bytes that are no UTF-8 may be in it. NULL without memory. */
+const char *mb_result_label(const struct mb_result_part *part, struct mb_arena *arena);
+#define MB_RESULT_NO_NAME "a name that is not UTF-8" /* in its place in JSON */
 
 /* All results in a file, not yet looked into. */
 enum mb_status mb_result_set_load(const char *path, struct mb_result_set *out, struct mb_err *err);

@@ -10,13 +10,14 @@ enum mb_status mb_merge_begin(struct mb_merge *out, struct mb_err *err) {
     return out->json ? MB_OK : mb_fail(err, MB_E_NOMEM, "no memory to merge");
 }
 
-/* The file's name without folders and .json: what tells the parts apart for people. */
-static json_t *name_of(const char *path) {
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    size_t len = strlen(base);
-    if (len > 5 && strcmp(base + len - 5, ".json") == 0) len -= 5;
-    json_t *name = json_stringn(base, len);
-    return name ? name : json_string("a name that is not UTF-8");
+static json_t *name_of(const struct mb_result_part *part) {
+    struct mb_arena arena;
+    mb_arena_init(&arena);
+    const char *label = mb_result_label(part, &arena);
+    json_t *name = label ? json_string(label) : NULL;
+    if (label && !name) name = json_string(MB_RESULT_NO_NAME);
+    mb_arena_free(&arena);
+    return name;
 }
 
 static bool is_there(const struct mb_merge *m, const json_t *result) {
@@ -50,9 +51,9 @@ static enum mb_status add_part(struct mb_merge *m, const struct mb_result_part *
         m->n_duplicates++;
         return MB_OK;
     }
-    json_t *name = part->given ? json_string(part->given) : name_of(part->name);
-    if (json_array_append_new(json_object_get(m->json, MB_RESULT_MERGED),
-                              json_pack("{s:o, s:O}", "name", name, "result", part->json)) != 0)
+    if (json_array_append_new(
+            json_object_get(m->json, MB_RESULT_MERGED),
+            json_pack("{s:o, s:O}", "name", name_of(part), "result", part->json)) != 0)
         return mb_fail(err, MB_E_NOMEM, "no memory to merge");
     m->n_parts++;
     return MB_OK;

@@ -34,7 +34,8 @@ static enum mb_status load_json(const char *path, json_t **out, struct mb_err *e
 }
 
 /* Parts of a merged file; only their frame is checked here. */
-static enum mb_status take_parts(const char *path, struct mb_result_set *set, struct mb_err *err) {
+static enum mb_status take_parts(struct mb_result_set *set, struct mb_err *err) {
+    const char *path = set->file;
     json_t *parts = json_object_get(set->json, MB_RESULT_MERGED);
     const char *version = json_string_value(json_object_get(set->json, "schema_version"));
     const char *says = json_string_value(json_object_get(set->json, MB_RESULT_DIGEST));
@@ -43,7 +44,7 @@ static enum mb_status take_parts(const char *path, struct mb_result_set *set, st
         return mb_fail(err, MB_E_INVALID,
                        "%s: merged results of another schema version than %s; %s", path,
                        MB_RESULT_SCHEMA_VERSION, advice);
-    if (!json_is_array(parts) || json_object_size(set->json) != 3 || !says)
+    if (!json_array_size(parts) || json_object_size(set->json) != 3 || !says)
         return mb_fail(err, MB_E_INVALID, "%s: not of the form of merged results; %s", path,
                        advice);
     if (!mb_result_digest(set->json, digest))
@@ -69,35 +70,42 @@ static enum mb_status take_parts(const char *path, struct mb_result_set *set, st
     return MB_OK;
 }
 
-static enum mb_status take_one(const char *path, struct mb_result_set *set, struct mb_err *err) {
+static enum mb_status take_one(struct mb_result_set *set, struct mb_err *err) {
     set->n = 1;
     set->parts = mb_arena_calloc(&set->arena, 1, sizeof *set->parts);
-    if (!set->parts) return mb_fail(err, MB_E_NOMEM, "%s: no memory for its content", path);
-    set->parts[0] = (struct mb_result_part){.name = path, .json = set->json};
+    if (!set->parts) return mb_fail(err, MB_E_NOMEM, "%s: no memory for its content", set->file);
+    set->parts[0] = (struct mb_result_part){.name = set->file, .json = set->json};
     return MB_OK;
 }
 
-static enum mb_status choose(size_t number, struct mb_result_set *set, const char *file,
-                             struct mb_err *err) {
+static enum mb_status choose(size_t number, struct mb_result_set *set, struct mb_err *err) {
     if (number > set->n || !set->merged)
-        return mb_fail(err, MB_E_INVALID, "%s: has no part %zu; it holds %zu result%s", file,
+        return mb_fail(err, MB_E_INVALID, "%s: has no part %zu; it holds %zu result%s", set->file,
                        number, set->n, set->n == 1 ? "" : "s");
     set->parts += number - 1;
     set->n = 1;
     return MB_OK;
 }
 
+const char *mb_result_label(const struct mb_result_part *part, struct mb_arena *arena) {
+    const char *slash = strrchr(part->name, '/');
+    const char *label = part->given ? part->given : slash ? slash + 1 : part->name;
+    size_t len = strlen(label);
+    if (!part->given && len > 5 && strcmp(label + len - 5, ".json") == 0) len -= 5;
+    return mb_arena_strndup(arena, label, len);
+}
+
 enum mb_status mb_result_set_load(const char *path, struct mb_result_set *out, struct mb_err *err) {
     struct mb_result_set set = {0};
     size_t base;
     const size_t number = part_number(path, &base);
-    const char *file = mb_arena_strndup(&set.arena, path, base);
-    enum mb_status st = file ? load_json(file, &set.json, err)
-                             : mb_fail(err, MB_E_NOMEM, "%s: no memory for its name", path);
+    set.file = mb_arena_strndup(&set.arena, path, base);
+    enum mb_status st = set.file ? load_json(set.file, &set.json, err)
+                                 : mb_fail(err, MB_E_NOMEM, "%s: no memory for its name", path);
     if (st == MB_OK)
-        st = json_object_get(set.json, MB_RESULT_MERGED) ? take_parts(file, &set, err)
-                                                         : take_one(file, &set, err);
-    if (st == MB_OK && number) st = choose(number, &set, file, err);
+        st = json_object_get(set.json, MB_RESULT_MERGED) ? take_parts(&set, err)
+                                                         : take_one(&set, err);
+    if (st == MB_OK && number) st = choose(number, &set, err);
     if (st == MB_OK)
         *out = set;
     else

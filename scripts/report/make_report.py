@@ -1,4 +1,5 @@
-"""make_report.py VERSION FILE...: the page of `mindbench report` on standard output.
+"""make_report.py VERSION: the page of `mindbench report` on standard output, of what it reads on
+standard input (host/cli/report_input.h).
 
 Errors are one line on standard error, as mindbench writes them, and exit status 4.
 """
@@ -14,7 +15,7 @@ def fail(line):
     return USAGE
 
 
-def main(version, *paths):
+def main(version):
     try:
         import page
         import result_file
@@ -22,9 +23,7 @@ def main(version, *paths):
         return fail(f"{error.name or error} cannot be imported by {sys.executable}; "
                     "run scripts/setup report, or name another Python in MINDBENCH_PYTHON")
     try:
-        text = page.render([result_file.read(path) for path in paths], version)
-    except result_file.BadFile as bad:
-        return fail(bad)
+        text = page.render(result_file.read(sys.stdin.buffer), version)
     except MemoryError:
         return fail("no memory for the page; report fewer files")
     except Exception as error:  # a value that nobody thought of: where, in one line

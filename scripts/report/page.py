@@ -15,7 +15,8 @@ from program_section import benchmark_section, describe
 from units import NOT_MEASURED
 
 HERE = pathlib.Path(__file__).parent
-MOST_DETAILED = 12  # programs of one file with plots of their own; the others have a row
+MOST_DETAILED = 12  # programs of one result with plots of their own; the others have a row
+MOST_ON_PAGE = 60  # the same of the whole page, but one of each result at least
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
           "October", "November", "December")
 PILLS = ("FAST", "SLOW", "SAME", "AMBG")
@@ -92,6 +93,9 @@ def least_effect(result):
 def alerts(result):
     """What makes the result, or a row of it, worth nothing."""
     found = []
+    if result.altered:
+        found.append(f"{result.place} was changed after it was written: its digest is not that of its "
+                     "content")
     if not result.valid:
         found.append(result.invalid_reason or "the file gives no reason")
     for b in result.benchmarks:
@@ -157,6 +161,8 @@ def notes(result):
 
 # ---- ratios ----
 
+MOST_SAID = 40  # ratios in the text that stands for a plot
+
 def ratio_groups(result):
     groups = []
     for b in result.benchmarks:
@@ -168,20 +174,23 @@ def ratio_groups(result):
     return groups
 
 
-def ratios_figure(groups, names, title, effect=plots.LEAST_EFFECT):
+def ratios_figure(groups, names, title, effect=plots.LEAST_EFFECT, labelled=None):
+    """labelled: what the labels in a group are, where they tell more than the executors do."""
     if not groups:
         return None
-    if max(len(comparisons) for _, comparisons in groups) == 1:  # a heading for each would be noise
-        groups = [(None, [(f"{heading}", c) for heading, comparisons in groups for _, c in comparisons])]
-    rows = [[heading or label, f"{c.a} against {c.b}", units.ratio(c.speedup),
-             units.interval(c.low, c.high), c.verdict or "–"]
+    if not labelled and max(len(comparisons) for _, comparisons in groups) == 1:
+        # a heading for each would be noise
+        groups = [(None, [(heading, c) for heading, comparisons in groups for _, c in comparisons])]
+    rows = [[heading or label] + ([label] if labelled else []) +
+            [f"{c.a} against {c.b}", units.ratio(c.speedup), units.interval(c.low, c.high), c.verdict or "–"]
             for heading, comparisons in groups for label, c in comparisons]
-    alt = f"{title}. " + "; ".join(" ".join(row) for row in rows[:40]) + "."
+    more = f"; {len(rows) - MOST_SAID} more in the table" if len(rows) > MOST_SAID else ""
+    alt = f"{title}. " + "; ".join(" ".join(row) for row in rows[:MOST_SAID]) + f"{more}."
+    head = [*(labelled or ["Program"]), "Executors", "Ratio", "95 % interval", "Verdict"]
     return figure(names, plots.ratios(groups, WIDE, effect), title,
                   "Right of the line mind is faster. The bar is the 95 % interval, the shaded strip what "
                   f"counts as the same (±{100 * effect:g} %). Logarithmic.", alt, wide=True,
-                  narrow_svg=svg(names, plots.ratios(groups, NARROW, effect), alt),
-                  table=table(["Program", "Executors", "Ratio", "95 % interval", "Verdict"], rows))
+                  narrow_svg=svg(names, plots.ratios(groups, NARROW, effect), alt), table=table(head, rows))
 
 
 # ---- machine ----
@@ -217,6 +226,7 @@ def facts(result):
     settings = [(name, value_text(keys[-1], result_file.at(result.node, *keys))) for name, keys in SETTINGS]
     libraries = dict.fromkeys(f"{e.name}: {e.say('library')}; {e.say('math_mode') or e.say('precision')}"
                               for b in result.benchmarks for e in b.executors if e.say("library"))
+    settings.insert(0, ("File", result.place))
     settings += [("Executor", line) for line in libraries]
     return [("Machine", [row for row in machine if row[1]]),
             ("Settings and versions", [row for row in settings if row[1]])]
@@ -224,18 +234,19 @@ def facts(result):
 
 # ---- the page ----
 
-def result_section(result, names, ident):
-    detailed = result.benchmarks[:MOST_DETAILED]
-    rest = result.benchmarks[MOST_DETAILED:]
+def result_section(result, names, ident, most_detailed=MOST_DETAILED):
+    detailed, rest = result.benchmarks[:most_detailed], result.benchmarks[most_detailed:]
     section = {
         "id": ident, "title": result.label, "answer": answer(result), "alerts": alerts(result),
         "cards": [card(b) for b in detailed] if not rest else [], "notes": notes(result),
-        "roofline": [], "more": None, "lead": lead(result), "against_all": against_all(result),
+        "limit": None, "more": None, "lead": lead(result), "against_all": against_all(result),
         "ratios": ratios_figure(ratio_groups(result), names, "How many times as fast",
                                 least_effect(result)),
         "benchmarks": [benchmark_section(b, names, f"{ident}-{i}") for i, b in enumerate(detailed)],
         "facts": facts(result)}
     if rest:
+        section["limit"] = (f"{count(len(result.benchmarks), 'program')}: the first {len(detailed)} with "
+                            f"plots, the other {len(rest)} in the table at the end of this section.")
         section["more"] = f"The other {count(len(rest), 'program')}, without plots of their own:"
         section["more_table"] = table(
             ["Program", "Executors", "Ratio", "Result"],
@@ -247,25 +258,48 @@ def result_section(result, names, ident):
 
 def overview(results, names):
     rows = [[r.label, lead(r), answer(r), "VALID" if not alerts(r) else "INVALID"] for r in results]
-    groups = [(r.label, [(b.name, b.headline) for b in r.benchmarks[:40]
-                         if b.headline and b.headline.speedup is not None]) for r in results]
-    groups = [g for g in groups if g[1]]
-    return {"table": table(["File", "Machine", "Answer", "Result"], rows, left=(1, 2), label="Overview"),
-            "figure": ratios_figure(groups, names, "Every program of every file, against the fastest "
-                                                   "PyTorch executor") if groups else None}
+    found, absent = [], []
+    for r in results:
+        for b in r.benchmarks:
+            if b.headline and b.headline.speedup is not None:
+                found.append((r, b))
+            else:
+                absent.append(f"{r.label}, {b.name}: {card(b)['text']}.")
+    return {"table": table(["Result", "Machine", "Answer", "Valid"], rows, left=(1, 2), label="Overview"),
+            "figure": side_by_side(results, found, names), "absent": absent}
+
+
+def side_by_side(results, found, names):
+    """The headline ratios of all results in one plot. A program that was measured several times has
+    its results beside each other, else a result its programs. found: [(Result, Benchmark)]."""
+    programs = [b.name for _, b in found]
+    by_program = len(set(programs)) < len(programs)
+    groups = {}
+    for r, b in found:
+        heading, label = (b.name, r.label) if by_program else (r.label, b.name)
+        groups.setdefault(heading, []).append((label, b.headline))
+    effects = {least_effect(r) for r in results}
+    torch = all(b.headline.b.startswith("torch-") for _, b in found)
+    return ratios_figure(list(groups.items()), names,
+                         "How many times as fast, " + ("each program in every result" if by_program else
+                                                       "every program of every result") +
+                         (", against the fastest PyTorch executor" if torch else ""),
+                         effects.pop() if len(effects) == 1 else plots.LEAST_EFFECT,
+                         ["Program", "Result"] if by_program else ["Result", "Program"])
 
 
 def render(files, version):
     """The page as text. files: what result_file.read gave."""
     names = Names()
     results = [f for f in files if isinstance(f, result_file.Result)]
-    sections = [result_section(r, names, f"r{i}") for i, r in enumerate(results)]
+    share = min(MOST_DETAILED, max(1, MOST_ON_PAGE // max(len(results), 1)))
+    sections = [result_section(r, names, f"r{i}", share) for i, r in enumerate(results)]
     kernels = [kernels_section.section(k, names, f"k{i}") for i, k in
                enumerate(f for f in files if isinstance(f, result_file.Kernels))]
     several = len(files) > 1
     page = {
         "title": "mindbench: " + (", ".join(f.label for f in files)),
-        "answer": count(len(files), "file") if several else (sections + kernels)[0]["answer"],
+        "answer": count(len(files), "result") if several else (sections + kernels)[0]["answer"],
         "lead": sections[0]["lead"] if results and not several else None,
         "against_all": sections[0]["against_all"] if results and not several else None,
         "alerts": sections[0]["alerts"] if results and not several else [],

@@ -118,8 +118,8 @@ def benchmark_section(benchmark, names, ident):
     absent += [what for what, made in figures.items() if not made]
     plans = [(e.name, e.say("plan")) for e in benchmark.executors if e.say("plan")]
     return {"id": ident, "name": benchmark.name, "text": program_text(benchmark),
-            "table": executors_table(benchmark), "figures": list(filter(None, figures.values())), "notes": [],
-            "tables": [], "plans": plans, "absent": absent}
+            "table": executors_table(benchmark), "figures": list(filter(None, figures.values())),
+            "plans": plans, "absent": absent}
 
 
 # ---- what disturbs ----

@@ -8,15 +8,10 @@ to be escaped by whoever writes them into HTML.
 
 import dataclasses
 import json
-import os
 import unicodedata
 
 LARGEST = 1e100
 KERNELS_FORMAT = "mindbench-kernels"
-
-
-class BadFile(Exception):
-    """One line: what, why, what to try."""
 
 
 # ---- values of unknown type ----
@@ -25,6 +20,10 @@ def clean(text):
     """The text with line breaks and tabs kept and other control and format characters replaced."""
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
                    else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def line(text):
+    return clean(text).replace("\n", "\N{REPLACEMENT CHARACTER}")
 
 
 def text(node, *keys):
@@ -158,6 +157,8 @@ class Benchmark:
 @dataclasses.dataclass
 class Result:
     label: str
+    place: str
+    altered: bool
     node: dict
     benchmarks: list
     valid: bool
@@ -209,23 +210,18 @@ def read_benchmark(name, node):
         fastest=text(node, "fastest_pytorch"), node=node)
 
 
-def read(path):
-    """A Result or Kernels. mindbench has read the file before and found it good."""
-    shown = clean(path).replace("\n", "\N{REPLACEMENT CHARACTER}")
-    try:
-        with open(path, "rb") as file:
-            node = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        why = clean(str(error)).splitlines()[0]
-        raise BadFile(f"{shown}: {why}; name a file that mindbench run --json wrote")
-    label = os.path.splitext(os.path.basename(shown))[0] or shown
-    return parse(label, node)
+def read(stream):
+    """[Result or Kernels] of what mindbench has read before and found good: a line of JSON for each,
+    and a last one that says what each is."""
+    *nodes, parts = map(json.loads, stream)
+    return [parse(line(part["label"]), node, line(part["place"]), part["altered"])
+            for node, part in zip(nodes, parts, strict=True)]
 
 
-def parse(label, node):
-    """The same of a file's content, whatever it is."""
+def parse(label, node, place="", altered=False):
+    """One of them, whatever it holds. place: its file, with #N for a part of a merged one."""
     if text(node, "format") == KERNELS_FORMAT:
         return Kernels(label, node, [r for r in sequence(node, "rows") if isinstance(r, dict)])
-    return Result(label, node,
+    return Result(label, place, altered, node,
                   [read_benchmark(n, b) for n, b in mapping(node, "benchmarks").items()],
                   text(node, "result_validity") != "INVALID", text(node, "result_invalid_reason"))

@@ -3,6 +3,7 @@
 The page needs matplotlib and Jinja2, the browser is Chromium; without them these tests are skipped.
 """
 
+import csv
 import html.parser
 import importlib.util
 import io
@@ -150,6 +151,105 @@ def test_many_programs_are_made_in_time(report):
     text = page(report, RESULTS / "shapes" / "shapes.json")
     stands_alone(text)
     assert len(text) < 3_000_000 and "The other 104 programs" in text
+    assert text.index("116 programs: the first 12 with plots, the other 104 in the table") < text.index("<h3>")
+    assert "76 more in the table" in text  # of what stands for the plot of ratios
+
+
+# ---- merged files ----
+
+def merged(bench, *files, name="all.json"):
+    done = bench("merge", "-q", *files, "-o", name)
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+def faster(result):
+    """The same on another machine, where there is no ratio of one program."""
+    result["system_info"]["cpu"] = "A Faster One"
+    benchmark = result["benchmarks"]["mlp_batch32"]
+    for c in benchmark["comparisons"]:
+        c.update(dict.fromkeys(["speedup", "ci_low", "ci_high", "throughput_ratio", "throughput_ci_low",
+                                "throughput_ci_high", "verdict"]), withheld_reason="precision differs")
+    benchmark.update(latency_speedup=None, throughput_advantage=None)
+
+
+def test_merged_files_show_every_result(report):
+    for folder, change in (("one", lambda result: None), ("two", faster)):
+        (report.folder / folder).mkdir()
+        edited(report, change, name=f"{folder}/race.json")
+    merged(report, "one/race.json", "two/race.json", DATA / "race_one_thread.json")
+    done = report("report", "all.json", "-o", "page.html", "--csv", "all.csv", "--md", "all.md")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    elements = stands_alone((report.folder / "page.html").read_text(encoding="utf-8"))
+    ids = [attrs.get("id") for attrs in elements.all("section")]
+    assert {"overview", "r0", "r1", "r2"} <= set(ids) and "r3" not in ids
+    shown = "".join(elements.text)
+    assert "3 results" in shown and shown.count("Machine and settings") == 3
+    assert shown.count("A Faster One") == 3  # overview, section, facts
+    names = ["race (all.json#1)", "race (all.json#2)", "race_one_thread"]
+    assert all(f">{name}</h2>" in (report.folder / "page.html").read_text() for name in names)
+    # one plot of all: each program has a row of each result
+    plot = next(p["aria-label"] for p in elements.all("svg") if "in every result" in p["aria-label"])
+    said = [entry.split(" mind against")[0] for entry in plot.split(". ", 1)[1].split("; ")]
+    assert said == ["large_matmul_4096 race (all.json#1)", "large_matmul_4096 race (all.json#2)",
+                    "large_matmul_4096 race_one_thread", "mlp_batch32 race (all.json#1)",
+                    "mlp_batch32 race_one_thread", "conv2d_inference race_one_thread"]
+    assert f"{names[1]}, mlp_batch32: no ratio: precision differs." in shown
+    rows = list(csv.DictReader((report.folder / "all.csv").read_text().splitlines()))
+    assert list(dict.fromkeys(row["result"] for row in rows)) == names
+    tables = (report.folder / "all.md").read_text().splitlines()
+    assert len(tables) == 2 + len(rows) and len({line.count("|") for line in tables}) == 1
+    assert tables[2].startswith("| race (all.json#1) | ")
+
+
+def test_a_part_of_a_merged_file_is_a_result(report):
+    merged(report, edited(report, lambda result: None), edited(report, faster, name="two.json"))
+    text = page(report, "all.json#2")
+    assert "A Faster One" in text and "id=\"overview\"" not in text and "all.json#2" in text
+    assert report("report", "all.json#2", "--csv", "stdout").stdout == \
+        report("report", "two.json", "--csv", "stdout").stdout
+    assert "has no part 3" in one_error(report("report", "all.json#3", "-o", "no.html"), 4)
+    before = (report.folder / "all.json").read_bytes()
+    for output in ("-o", "--csv", "--md"):
+        assert "one of the files" in one_error(report("report", "all.json#1", output, "all.json"), 4)
+    assert (report.folder / "all.json").read_bytes() == before
+
+
+def test_hostile_merged_files(report):
+    """As no mindbench writes them; the digest is not theirs either, and that is said."""
+    texts = [text for text in HOSTILE if "\0" not in text and "\ud800" not in text]
+    parts = []
+    for text in texts:
+        node = small()
+        node["benchmarks"] = {text: node["benchmarks"]["mlp_batch32"]}
+        node["system_info"]["cpu"] = text[:100]
+        parts.append({"name": text, "result": node})
+    (report.folder / "all.json").write_text(
+        json.dumps({"schema_version": "1.0.0", "merged": parts, "digest": "sha256:" + "0" * 64}))
+    text = page(report, "all.json")
+    shown = "".join(stands_alone(text).text)
+    for part in texts:
+        assert part.replace("\u202e", "\ufffd").replace("\ufeff", "\ufffd") in shown
+    assert shown.count("was changed after it was written") == len(texts)
+    done = report("report", "all.json", "--csv", "all.csv", "--md", "all.md")
+    assert done.returncode == 0
+    rows = list(csv.DictReader((report.folder / "all.csv").read_text().splitlines()))
+    assert {row["result"] for row in rows} == set(texts) and None not in rows[0]
+    if BROWSER:
+        for width, said in layout(report, text).items():
+            assert said["title"].startswith("mindbench: ") and said["scroll"] <= width
+
+
+def test_merged_files_that_are_cut(report):
+    whole = (report.folder / merged(report, edited(report, lambda result: None), RACE)).read_bytes()
+    for end in range(0, len(whole) - 2, len(whole) // 11):
+        (report.folder / "bad.json").write_bytes(whole[:end])
+        assert "bad.json" in one_error(report("report", "bad.json#1", "-o", "page.html"), 4)
+    spoilt = json.loads(whole)
+    del spoilt["merged"][1]["result"]["seed"]
+    (report.folder / "bad.json").write_text(json.dumps(spoilt))
+    assert "bad.json#2: seed: is missing" in one_error(report("report", "bad.json", "-o", "page.html"), 4)
+    assert not (report.folder / "page.html").exists()
 
 
 def test_invalid_is_said_first(report):
@@ -288,8 +388,8 @@ def test_tables_of_one_result(report):
     lines = (report.folder / "all.csv").read_text().splitlines()
     assert lines[0].startswith("benchmark,executor,device") and len(lines) == 1 + 3 * 5
     assert "1691.558" in lines[1]
-    assert "one result" in one_error(report("report", RACE, RACE, "--csv", "two.csv"), 4)
-    assert "one result" in one_error(report("report", RESULTS / "kernels" / "kernels.json", "--md", "k.md"), 4)
+    kernels = RESULTS / "kernels" / "kernels.json"
+    assert "a table of kernels" in one_error(report("report", RACE, kernels, "--md", "k.md"), 4)
     assert report.files() == ["all.csv"]
 
 

@@ -206,7 +206,10 @@ def test_merged_results_are_as_they_were(measured):
     for part in merged["merged"]:
         jsonschema.Draft202012Validator(SCHEMA).validate(part["result"])
     assert measured("verify", "all.json").stdout.count("Pass: all.json#") == 2
+    assert measured("verify", "all.json#2").stdout.count("Pass: all.json#") == 1
     assert measured("compare", "-q", "all.json#1", "all.json#1").returncode == 0
+    assert measured("run", "-q", "--samples", 4, "--executors", "mind", "--json", "now.json", "--baseline",
+                    "all.json#1", "tiny.mind").returncode in (0, 1)
     again = measured("merge", "-q", "all.json", "b.json", "-o", "again.json")
     assert again.returncode == 0 and again.stderr == ""
     assert (measured.folder / "again.json").read_text() == (measured.folder / "all.json").read_text()
@@ -240,10 +243,12 @@ BAD = {
     "other version": (b'{"schema_version": "2.0.0"}', "schema version 2.0.0: this build reads 1.0.0"),
     "escape": (b'{"schema_version": "\\u001b[31m\\n"}', "schema version ?[31m?"),
     "bare": (b'{"schema_version": "1.0.0"}', "mindbench: is missing"),
+    "empty merge": (b'{"schema_version": "1.0.0", "merged": [], "digest": ""}', "not of the form of merged"),
     "merged": (b'{"schema_version": "1.0.0", "merged": 3, "digest": ""}', "not of the form of merged"),
 }
 COMMANDS = {"verify": ("verify", "bad.json"), "compare": ("compare", "a.json", "bad.json"),
             "merge": ("merge", "bad.json", "-o", "out.json"),
+            "report": ("report", "bad.json", "-o", "out.json"),
             "baseline": ("run", "--baseline", "./bad.json", "tiny.mind")}
 
 
