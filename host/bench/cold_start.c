@@ -81,13 +81,9 @@ static struct mb_worker_config worker_config(const struct starter *s, const stru
     return config;
 }
 
-/* Half of the time that is left for the first start of a row, twenty times what one took for the
- * others, so that a process that hangs leaves time for the other rows. */
 static int64_t patience(const struct starter *s, const struct line *line) {
-    const int64_t now = mb_clock_ns(), half = (s->config->deadline_ns - now) / 2;
-    if (!line->row->n) return now + half;
-    const double enough = 10e9 + 20 * line->spent_ns / (double)line->row->n;
-    return now + (enough < (double)half ? (int64_t)enough : half);
+    const size_t n = line->row->n;
+    return mb_worker_patience(s->config->deadline_ns, n ? line->spent_ns / (double)n : (double)NAN);
 }
 
 static enum mb_status check(const struct starter *s, const struct mb_executor_result *e,

@@ -16,14 +16,17 @@ enum {
 /* One block of a racer, as told by its process and as seen from outside. */
 struct racer_account {
     struct mb_block_account told;
-    double cpu_ns; /* of its main thread, by the kernel; NaN: not told */
-    bool parked;   /* all its threads slept soon after */
+    double cpu_ns;    /* of its main thread, by the kernel; NaN: not told */
+    double waited_ns; /* for a processor, its main thread and ours, by the kernel, and what the
+                         machine was not given; 0: not told */
+    bool parked;      /* all its threads slept soon after */
 };
 
 struct racer {
     const struct mb_executor_entry *entry;
     struct mb_executor_result *result;
     const char *package; /* package.h; NULL until it is asked for */
+    double start_ns;     /* what the slowest start so far took; NaN: none yet */
     bool out;            /* of the race */
     struct mb_worker *workers[MB_RACE_LANES];
     struct mb_worker *worker; /* the one in use; NULL once the racer is out */
@@ -63,7 +66,7 @@ void mb_race_drop(struct race *r, struct racer *racer, enum mb_status why, const
 /* Whether the failure ends the whole race rather than one racer. */
 bool mb_race_ends(const struct race *r, enum mb_status st);
 
-/* When a worker that was given n_runs is ended for not answering. */
+/* When a worker that was given n_runs, once it is started, is ended for not answering. */
 int64_t mb_race_patience(const struct race *r, const struct racer *racer, double n_runs);
 
 /* Room for `more` numbers behind n, in the arena. */
@@ -94,7 +97,7 @@ void mb_race_scale_counter(struct race *r);
 bool mb_race_check_guard(struct race *r, struct racer *racer);
 
 /* Of the block just kept. False without memory. */
-bool mb_race_keep_account(struct race *r, struct racer *racer, double cpu_ns, bool parked);
+bool mb_race_keep_account(struct race *r, struct racer *racer, const struct racer_account *account);
 
 /* Once all blocks are measured: a row whose account cannot be true is INVALID. */
 enum mb_status mb_race_judge_accounts(struct race *r, struct mb_err *err);

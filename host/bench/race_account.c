@@ -2,8 +2,10 @@
  * saw of it from outside.
  *
  * Each check looks at a quartile over the blocks: what a process does to look faster it does in
- * most of them, while the kernel taking the processor away, which only ever adds time, spares at
- * least a quarter of them even on a busy machine. */
+ * most of them, while other load, which only ever adds time, spares some. On a busy machine it may
+ * spare few: the time in which a thread waited for a processor, which the kernel tells, is left
+ * out.
+ */
 #include "race.h"
 #include "reason.h"
 #include "sort.h"
@@ -24,7 +26,8 @@ static const double settle_share = 0.5; /* an untimed run takes no less of a tim
 static const double settle_ns = 5e3;    /* the guard leaves its own data in the caches */
 enum { SETTLE_RUNS = 3 };               /* that tell an untimed run's time */
 
-bool mb_race_keep_account(struct race *r, struct racer *racer, double cpu, bool parked) {
+bool mb_race_keep_account(struct race *r, struct racer *racer,
+                          const struct racer_account *account) {
     if (racer->n_accounts == racer->capacity_accounts) {
         const size_t capacity = racer->n_accounts * 2 + 16;
         struct racer_account *grown = mb_arena_calloc(&r->result->arena, capacity, sizeof *grown);
@@ -33,8 +36,7 @@ bool mb_race_keep_account(struct race *r, struct racer *racer, double cpu, bool 
         racer->accounts = grown;
         racer->capacity_accounts = capacity;
     }
-    racer->accounts[racer->n_accounts++] =
-        (struct racer_account){*mb_worker_account(racer->worker), cpu, parked};
+    racer->accounts[racer->n_accounts++] = *account;
     return true;
 }
 
@@ -61,7 +63,8 @@ static double hidden_cpu(const struct block *b) {
 }
 
 static double hidden_wall(const struct block *b) {
-    return b->account->told.wall_ns - told(b) * (1 + share_of_wall) - wall_ns;
+    return b->account->told.wall_ns - b->account->waited_ns - told(b) * (1 + share_of_wall) -
+           wall_ns;
 }
 
 static double invented(const struct block *b) {
@@ -71,14 +74,14 @@ static double invented(const struct block *b) {
 static double slow_copies(const struct block *b) {
     if (!b->account->told.guarded) return (double)NAN;
     const double bytes = fmin(b->in_bytes + 2 * b->out_bytes, 3 * MB_GUARD_BYTES);
-    return b->account->told.around_ns / b->n - share_of_run * b->median_ns - b->copies * call_ns -
-           copy_ns_per_byte * bytes;
+    return (b->account->told.around_ns - b->account->waited_ns) / b->n -
+           share_of_run * b->median_ns - b->copies * call_ns - copy_ns_per_byte * bytes;
 }
 
 static double slow_rest(const struct block *b) {
     if (!b->account->told.guarded) return (double)NAN;
-    return b->account->told.other_ns - other_runs * b->median_ns - other_ns -
-           copy_ns_per_byte * (b->in_bytes + 4 * b->out_bytes);
+    return b->account->told.other_ns - b->account->waited_ns - other_runs * b->median_ns -
+           other_ns - copy_ns_per_byte * (b->in_bytes + 4 * b->out_bytes);
 }
 
 static double quick_settling(const struct block *b) {

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     N_SETTLE_RUNS = 2,  /* untimed at the start of a block, and ... */
@@ -67,11 +68,8 @@ bool mb_race_check_outputs(struct race *r, struct racer *racer, const char *when
 
 /* A first run, with all that is done once, is longer than any other. */
 int64_t mb_race_patience(const struct race *r, const struct racer *racer, double n_runs) {
-    const double first_ns = racer->result->phases.first_inference;
-    const int64_t now = mb_clock_ns(), half = (r->config->deadline_ns - now) / 2;
-    const double enough_ns = 10e9 + 20 * n_runs * first_ns;
-    if (enough_ns < (double)half) return now + (int64_t)enough_ns; /* false for NaN: not begun */
-    return now + half;
+    return mb_worker_patience(r->config->deadline_ns,
+                              n_runs * racer->result->phases.first_inference);
 }
 
 bool mb_race_grow(struct mb_arena *arena, double **values, size_t n, size_t more,
@@ -134,7 +132,7 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
     if (!make_room(r, racer, n)) return mb_fail(err, MB_E_NOMEM, "no memory for samples");
     struct mb_block_state *state = &e->block_states[e->n_blocks];
     const struct mb_watch before = mb_watch_read(pid);
-    const double cpu_before_ns = mb_watch_cpu_ns(pid);
+    const struct mb_watch_thread theirs = mb_watch_thread(pid), ours = mb_watch_thread(getpid());
     const int64_t begin_ns = mb_clock_ns();
     if (!r->first_block_ns) r->first_block_ns = begin_ns;
     enum mb_status st =
@@ -149,10 +147,17 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
     keep_block(r, racer, lane, n);
     if (!mb_race_check_outputs(r, racer, "during timing") || !mb_race_check_guard(r, racer))
         return MB_OK;
-    const double cpu_ns = mb_watch_cpu_ns(pid) - cpu_before_ns;
+    const struct mb_watch_thread their_end = mb_watch_thread(pid);
+    const double cpu_ns = their_end.cpu_ns - theirs.cpu_ns;
+    const double waited_ns = their_end.waited_ns - theirs.waited_ns +
+                             mb_watch_thread(getpid()).waited_ns - ours.waited_ns +
+                             fmax(state->steal_ns, 0); /* 0 for NaN */
     MB_TRY(mb_race_device_block(r, racer, n, err));
     if (e->device_time[MB_DEVICE_batch].n_samples) mb_race_read_gpu(r, racer);
-    if (!mb_race_keep_account(r, racer, cpu_ns, mb_worker_wait_parked(racer->worker)))
+    const struct racer_account account = {*mb_worker_account(racer->worker), cpu_ns,
+                                          isnan(waited_ns) ? 0 : waited_ns,
+                                          mb_worker_wait_parked(racer->worker)};
+    if (!mb_race_keep_account(r, racer, &account))
         st = mb_fail(err, MB_E_NOMEM, "no memory for accounts");
 out:
     return st;

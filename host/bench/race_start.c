@@ -5,6 +5,7 @@
 #include "reason.h"
 #include "steady.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -77,16 +78,20 @@ static enum mb_status start(struct race *r, struct racer *racer, size_t lane, st
     const bool first = r->n_starts == 1 && lane == 0;
     struct mb_executor_result other = {0};
     double ignored;
+    int64_t begun_ns;
     enum mb_status st = MB_OK;
     MB_TRY(mb_executor_present(racer->entry, err));
     if (racer->entry->builder && !racer->package) {
         struct mb_executor_result build = {0};
-        MB_TRY(mb_package_get(&config, mb_race_patience(r, racer, 1), &r->result->arena, &build,
-                              &racer->package, err));
+        MB_TRY(mb_package_get(&config, mb_worker_patience(c->deadline_ns, NAN), &r->result->arena,
+                              &build, &racer->package, err));
     }
     config.open.package = racer->package;
-    MB_TRY(mb_worker_start(&config, mb_race_patience(r, racer, 1), &r->result->arena,
-                           first ? racer->result : &other, &racer->workers[lane], err));
+    begun_ns = mb_clock_ns();
+    MB_TRY(mb_worker_start(&config, mb_worker_patience(c->deadline_ns, racer->start_ns),
+                           &r->result->arena, first ? racer->result : &other, &racer->workers[lane],
+                           err));
+    racer->start_ns = fmax(racer->start_ns, (double)(mb_clock_ns() - begun_ns));
     racer->worker = racer->workers[lane];
     racer->input_set[lane] = r->input_set;
     if (!first) MB_TRY(check_alike(racer->result, &other, err));

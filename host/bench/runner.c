@@ -224,6 +224,7 @@ static enum mb_status set_up(struct race *r, struct mb_err *err) {
         struct mb_executor_result *e = &r->bench->executors[i];
         r->racers[i].entry = mb_executor_find(c->executors[i], c->device);
         r->racers[i].result = e;
+        r->racers[i].start_ns = (double)NAN;
         e->name = r->racers[i].entry->name;
         e->device = c->device;
         e->valid = true;

@@ -70,13 +70,13 @@ struct mb_watch mb_watch_read(pid_t pid) {
     return w;
 }
 
-double mb_watch_cpu_ns(pid_t pid) {
-    char path[96], text[128];
+struct mb_watch_thread mb_watch_thread(pid_t pid) {
+    const struct mb_watch_thread unknown = {(double)NAN, (double)NAN};
+    char path[96], text[128], *end, *last;
     snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
-    if (!read_text(path, text, sizeof text)) return (double)NAN;
-    char *end;
-    const double ns = strtod(text, &end);
-    return end == text ? (double)NAN : ns;
+    if (!read_text(path, text, sizeof text)) return unknown;
+    const double cpu_ns = strtod(text, &end), waited_ns = strtod(end, &last);
+    return last == end ? unknown : (struct mb_watch_thread){cpu_ns, waited_ns};
 }
 
 /* The largest number in the files of a pattern; NaN: there is none. */

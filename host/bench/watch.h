@@ -14,9 +14,13 @@ struct mb_watch {
 
 struct mb_watch mb_watch_read(pid_t pid);
 
-/* Processor time of the process's main thread so far. The kernel adds to it when the thread is put
- * to sleep, and at clock ticks. NaN: not told. */
-double mb_watch_cpu_ns(pid_t pid);
+/* Of a process's main thread so far, NaN where not told: the time it ran, to which the kernel adds
+ * when the thread is put to sleep, and at clock ticks; and the time it could have run but waited for
+ * a processor. */
+struct mb_watch_thread {
+    double cpu_ns, waited_ns;
+};
+struct mb_watch_thread mb_watch_thread(pid_t pid);
 
 /* What became of `before` in the process since: fills steal_ns, migrations, context_switches,
  * cpu_mhz and temperature_c. */

@@ -75,6 +75,12 @@ static enum mb_status spawn(struct mb_worker *w, const struct mb_executor_entry 
     return mb_fail(err, MB_E_DEVICE, "cannot start a worker process: %s", strerror(failure));
 }
 
+int64_t mb_worker_patience(int64_t deadline_ns, double expected_ns) {
+    const int64_t now = mb_clock_ns(), half = (deadline_ns - now) / 2;
+    const double enough_ns = 10e9 + 20 * expected_ns;
+    return now + (enough_ns < (double)half ? (int64_t)enough_ns : half); /* false for NaN */
+}
+
 static const char *signal_text(int number) {
     const char *name = sigabbrev_np(number);
     return name ? name : "unknown";

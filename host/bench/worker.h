@@ -44,8 +44,14 @@ struct mb_worker_config {
                                    this one does */
 };
 
-/* When to give up waiting for the worker: CLOCK_MONOTONIC, nanoseconds. On MB_E_TIMEOUT and
- * MB_E_CRASHED the process is ended, and every later call fails with MB_E_CRASHED. */
+/* deadline_ns, here and below: when to give up waiting for the worker, CLOCK_MONOTONIC, nanoseconds.
+ * On MB_E_TIMEOUT and MB_E_CRASHED the process is ended, and every later call fails with
+ * MB_E_CRASHED. */
+
+/* When to give up on what was seen to take expected_ns (NaN: never seen): after ten seconds and
+ * twenty times that, and at the latest when half of what is left until deadline_ns is over, so that
+ * a process that hangs leaves time for the others. */
+int64_t mb_worker_patience(int64_t deadline_ns, double expected_ns);
 
 /* Starts the process and has it compile, open, plan, load and run once. On success `result` has
  * phases, start, info and plan_text (in `arena`). On failure there is no worker. */

@@ -15,15 +15,21 @@
  *   drag       a copy takes 3 ms, an eviction 20 ms, and the run after it 3 ms more
  *   noplan     plan fails, since the device has no memory
  *   noceilings it does not measure what the device can do at best
+ *   late       plan takes FAKE_LATE_S, longer than the harness waits for anything of which it knows
+ *              that it is quick
  * Anything else: behaves. For one executor alone: mind:hang, or one kernel: fake_matmul:wrong.
  *
  * It has the kernels fake_matmul, fake_conv2d and fake_quarter, a convolution with a quarter of the
  * multiplications, which supports 3x3 filters only. The device reads FAKE_SMALL_GBPS up to 1 MiB
  * and FAKE_LARGE_GBPS from 64 MiB on, and has FAKE_GFLOPS.
  *
+ * A process that runs a second after its first run leaves an empty file, named after its process
+ * number, in the folder that MB_FAKE_UNDER_WAY names, where it is set.
+ *
  * On the device "cuda" it has a clock of its own, which only runs move: by FAKE_RUN_NS, and by
  * FAKE_COLD_NS more after an eviction. */
 #include "backend.h"
+#include "clock.h"
 #include "reference.h"
 
 #include <math.h>
@@ -47,9 +53,12 @@ struct mb_ctx {
     bool on_gpu;
     bool evicted; /* since the last run */
     double clock_ns;
+    int64_t first_run_ns; /* CLOCK_MONOTONIC; 0: not yet */
+    bool under_way;       /* told so */
 };
 
-enum { FAKE_RUN_NS = 4000, FAKE_COLD_NS = 9000 };
+enum { FAKE_RUN_NS = 4000, FAKE_COLD_NS = 9000, FAKE_LATE_S = 11 };
+static const int64_t under_way_ns = 1000000000;
 enum { FAKE_SMALL_GBPS = 4000, FAKE_LARGE_GBPS = 1000, FAKE_GFLOPS = 50000 };
 
 static char own_executor[32]; /* of this process, once open; or the one kernel that it may use */
@@ -162,6 +171,7 @@ static bool has_3x3_filters(const struct mb_program *program) {
 
 static enum mb_status fake_plan(struct mb_ctx *ctx, const struct mb_program *program,
                                 struct mb_err *err) {
+    if (mode_is("late")) sleep(FAKE_LATE_S);
     if (mode_is("noplan")) return mb_fail(err, MB_E_NOMEM, "fake: no memory for a plan");
     if (strcmp(own_kernel, "fake_quarter") == 0 && !has_3x3_filters(program))
         return mb_fail(err, MB_E_UNSUPPORTED, "fake: %s: 3x3 filters only", own_kernel);
@@ -207,11 +217,22 @@ static void store(const struct mb_ctx *ctx, uint32_t output, struct mb_buf *buf)
     if (ctx->tf32) ((float *)buf->data)[n / 2] += (float)(largest / 2000);
 }
 
+static void tell_under_way(struct mb_ctx *ctx) {
+    const char *folder = getenv("MB_FAKE_UNDER_WAY");
+    char path[4096];
+    if (!ctx->first_run_ns) ctx->first_run_ns = mb_clock_ns();
+    if (!folder || ctx->under_way || mb_clock_ns() - ctx->first_run_ns < under_way_ns) return;
+    snprintf(path, sizeof path, "%s/%d", folder, (int)getpid());
+    FILE *told = fopen(path, "w");
+    ctx->under_way = told && fclose(told) == 0;
+}
+
 static enum mb_status fake_launch(struct mb_ctx *ctx, struct mb_buf *const *inputs,
                                   struct mb_buf *const *outputs, struct mb_err *err) {
     const void *params[16];
     uint32_t n = ctx->program->n_params;
     ctx->n_runs++;
+    tell_under_way(ctx);
     if (is_lost(ctx)) return check_device(ctx, err);
     ctx->clock_ns += FAKE_RUN_NS + (ctx->evicted ? FAKE_COLD_NS : 0);
     if (ctx->evicted && mode_is("drag")) usleep(3000);

@@ -1,6 +1,7 @@
 """Each kind of bad input: one clear error or a marked row, the right exit status, nothing lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import one_error
 
-LONG = ("--duration", 60, "--warmup", 1, "--json", "out.json", "--threads", 2)
+LONG = ("--duration", 60, "--restarts", 1, "--warmup", 1, "--json", "out.json", "--threads", 2)
 
 
 def test_unknown_workload(bare):
@@ -140,12 +141,25 @@ def test_full_file_system_keeps_the_old_result(bare):
         subprocess.run(["umount", small], check=True)
 
 
+def start(fake, *args):
+    """A run of tiny.mind whose processes are all being measured: the plugin's have told so, and each
+    round has a turn of every executor."""
+    told = fake.folder / "under_way"
+    told.mkdir()
+    process = fake.start("run", *args, "tiny.mind", env={"MB_FAKE_UNDER_WAY": str(told)})
+    deadline = time.monotonic() + 120
+    while len(list(told.iterdir())) < 4:  # two processes of each of two executors
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    shutil.rmtree(told)
+    return process
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_run_keeps_what_was_measured(fake, number, status):
-    process = fake.start("run", *LONG, "tiny.mind")
-    time.sleep(4)
+    process = start(fake, *LONG)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == status, err
     result = fake.result()
     assert result["result_validity"] == "INVALID"
@@ -164,12 +178,11 @@ def children_of(pid):
 
 
 def test_a_killed_worker_is_a_marked_row(fake):
-    process = fake.start("run", "--duration", 8, "--warmup", 1, "--json", "out.json", "tiny.mind")
-    time.sleep(4)
+    process = start(fake, "--duration", 8, "--restarts", 1, "--warmup", 1, "--json", "out.json")
     workers = children_of(process.pid)
     assert len(workers) == 6  # two of each executor
     os.kill(workers[1], signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 3, err
     rows = fake.result()["benchmarks"]["tiny"]["executors"]
     killed = [row for row in rows.values() if row["result_validity"] == "INVALID"]
@@ -181,8 +194,7 @@ def test_a_killed_worker_is_a_marked_row(fake):
 
 
 def test_workers_die_with_their_parent(fake):
-    process = fake.start("run", *LONG, "tiny.mind")
-    time.sleep(4)
+    process = start(fake, *LONG)
     workers = children_of(process.pid)
     assert len(workers) == 6  # two of each executor
     process.kill()

@@ -218,6 +218,12 @@ def test_a_hanging_executor_ends_with_the_timeout(fake):
     assert fake.result()["result_validity"] == "INVALID"
 
 
+def test_an_executor_that_starts_slowly_is_waited_for_each_time(fake):
+    done, rows = race_with(fake, "torch-jit:late", "--executors", "mind,torch-jit")
+    assert done.returncode == 0, done.stderr
+    assert len(rows["torch-jit"]["samples_us"]) == 6
+
+
 def test_an_executor_that_is_not_supported_is_not_measured(fake):
     done, rows = race_with(fake, "refuse")
     assert done.returncode == 0
