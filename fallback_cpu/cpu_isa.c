@@ -4,22 +4,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/platform/x86.h>
 
-enum { EBX = 1, ECX = 2 };
-
-/* What the C library found out when the process started, the registers that the operating system
- * saves included; asking the processor again takes microseconds in a virtual machine. */
-static bool has(unsigned leaf, int word, uint32_t bits) {
-    return (__x86_get_cpuid_feature_leaf(leaf)->active_array[word] & bits) == bits;
-}
-
+/* What the compiler's start-up code found out, the registers that the operating system saves
+ * included: asking the processor again takes microseconds in a virtual machine. */
 enum mb_isa mb_cpu_isa(void) {
-    static const uint32_t avx512 = (uint32_t)bit_AVX512F | (uint32_t)bit_AVX512DQ |
-                                   (uint32_t)bit_AVX512BW | (uint32_t)bit_AVX512VL;
-    if (!has(CPUID_INDEX_1, ECX, bit_FMA) || !has(CPUID_INDEX_7, EBX, bit_AVX2))
-        return MB_ISA_SCALAR;
-    return has(CPUID_INDEX_7, EBX, avx512) ? MB_ISA_AVX512 : MB_ISA_AVX2;
+    if (!__builtin_cpu_supports("fma") || !__builtin_cpu_supports("avx2")) return MB_ISA_SCALAR;
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? MB_ISA_AVX512 : MB_ISA_AVX2;
 }
 
 void mb_cpu_name(char name[MB_CPU_NAME_SIZE]) {

@@ -1,5 +1,6 @@
 """selftest: executors that misbehave on purpose, through the same harness as every run."""
 import json
+import re
 
 import jsonschema
 import pytest
@@ -40,8 +41,12 @@ def test_each_cheat_is_caught(table):
     rows = {row["cheat"]: row for row in result["rows"]}
     assert set(rows) == {*CAUGHT_BY, "stream"}
     assert rows.pop("stream")["outcome"] == "not run"
-    assert {name: row["reason"] for name, row in rows.items() if row["outcome"] != "CAUGHT"} == {}
-    assert result["missed"] == 0 and done.returncode == 0, done.stderr
+    missed = {name: row["reason"] for name, row in rows.items() if row["outcome"] != "CAUGHT"}
+    if "slower3" in missed:  # a busy machine may not tell 3 %, but must not tell anything else
+        low, high = map(float, re.search(r"mind told AMBG: .* \[(.*), (.*)\]", missed.pop("slower3")).groups())
+        assert low <= 1.03 <= high
+    assert missed == {}
+    assert done.returncode == (3 if result["missed"] else 0), done.stderr
 
 
 @pytest.mark.parametrize("cheat", CAUGHT_BY)
