@@ -6,7 +6,7 @@
 
 /* The first chunk holds what a small program needs: memory that is touched for the first time costs
  * microseconds a page, and the allocator touches the end of a chunk, too. */
-enum { ALIGNMENT = 16, FIRST_CHUNK_BYTES = 8 << 10 };
+enum { ALIGNMENT = 16, FIRST_CHUNK_BYTES = 16 << 10 };
 
 struct mb_arena_chunk {
     struct mb_arena_chunk *next;
