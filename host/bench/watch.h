@@ -15,8 +15,8 @@ struct mb_watch {
 struct mb_watch mb_watch_read(pid_t pid);
 
 /* Of a process's main thread so far, NaN where not told: the time it ran, to which the kernel adds
- * when the thread is put to sleep, and at clock ticks; and the time it could have run but waited for
- * a processor. */
+ * when the thread is put to sleep, and at clock ticks; and the time it could have run but waited
+ * for a processor. */
 struct mb_watch_thread {
     double cpu_ns, waited_ns;
 };

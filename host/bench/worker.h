@@ -44,9 +44,9 @@ struct mb_worker_config {
                                    this one does */
 };
 
-/* deadline_ns, here and below: when to give up waiting for the worker, CLOCK_MONOTONIC, nanoseconds.
- * On MB_E_TIMEOUT and MB_E_CRASHED the process is ended, and every later call fails with
- * MB_E_CRASHED. */
+/* deadline_ns, here and below: when to give up waiting for the worker, CLOCK_MONOTONIC,
+ * nanoseconds. On MB_E_TIMEOUT and MB_E_CRASHED the process is ended, and every later call fails
+ * with MB_E_CRASHED. */
 
 /* When to give up on what was seen to take expected_ns (NaN: never seen): after ten seconds and
  * twenty times that, and at the latest when half of what is left until deadline_ns is over, so that
