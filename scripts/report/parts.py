@@ -26,9 +26,10 @@ def table(head, rows, left=(), label="", marks=()):
 
 
 def figure(names, fig, title, text, alt, **more):
-    """more: `key` [(colour, name)], `table`, `narrow_svg` (for narrow screens), `wide`."""
+    """more: `key` [(colour, name)], `table`, `narrow_svg` (for narrow screens), `wide`,
+    `said` (sentences under the drawing)."""
     return {"title": title, "text": text, "svg": svg(names, fig, alt), "key": (), "table": None,
-            "narrow_svg": None, "wide": False, **more}
+            "narrow_svg": None, "wide": False, "said": (), **more}
 
 
 def svg(names, fig, alt):

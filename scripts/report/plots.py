@@ -115,7 +115,8 @@ def _spread(index):
 
 
 def distributions(executors, width):
-    """For each executor the density of its samples, every sample as a dot, quartiles and median."""
+    """For each executor the density of its samples, those that `thin` leaves as dots, quartiles and
+    median."""
     left, right, top, bottom, row = min(120, max(64, max(
         drawing.text_width(units.shorten(e.name, 14)) for e in executors) + 12)), 16, 6, 30, 58
     fig = drawing.figure(width, top + bottom + row * len(executors))

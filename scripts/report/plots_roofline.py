@@ -7,7 +7,7 @@ import units
 
 
 def roofline(ceilings, points, width):
-    """ceilings: (GFLOP/s, [(name, GB/s)]), the slowest read last; points: [(label, colour, marker,
+    """ceilings: (GFLOP/s, [(name, GB/s)]), the read that bounds them last; points: [(label, colour, marker,
     FLOP/byte, GFLOP/s)]. Both axes are logarithmic."""
     peak, reads = ceilings
     fig = drawing.figure(width, 300)
@@ -15,7 +15,7 @@ def roofline(ceilings, points, width):
     xs = [x for _, _, _, x, _ in points] + [peak / gbps for _, gbps in reads]
     ys = [y for *_, y in points] + [peak]
     low_x, high_x = min(xs) / 2, max(xs) * 3
-    low_y, high_y = min(ys) / 2, peak * 2.2
+    low_y, high_y = min(ys) / 2, max(ys) * 2.2
     ax.set(xscale="log", yscale="log", xlim=(low_x, high_x), ylim=(low_y, high_y))
     for i, (name, gbps) in enumerate(reads):
         ridge = peak / gbps

@@ -1,9 +1,12 @@
 """One program of a result: its table, its plots, each with a table and a text alternative."""
 
 import drawing
+import operations_section
 import plots
 import plots_noise
 import result_file
+import roofline_section
+import total_time_section
 import units
 from parts import SMALL, figure, table
 from units import NOT_MEASURED
@@ -43,17 +46,24 @@ def executors_table(benchmark):
                  marks=["mind" if e.name.startswith("mind") else None for e in benchmark.executors])
 
 
+def dots_drawn(executors):
+    """Which samples plots.thin leaves."""
+    if all(len(e.samples_us) <= plots.MOST_DOTS for e in executors):
+        return "every sample"
+    return f"every sample (of more than {plots.MOST_DOTS}, the extremes of {plots.MOST_DOTS // 2} groups)"
+
+
 def distribution_figure(benchmark, names):
     executors = [e for e in benchmark.measured() if e.samples_us]
     if not executors:
         return None
     rows = [[e.name, str(len(e.samples_us))] + [units.time(q) for q in plots.quantiles(e.samples_us)]
             for e in executors]
-    alt = f"{benchmark.name}: latency of every sample. " + "; ".join(
+    alt = f"{benchmark.name}: latency of the samples. " + "; ".join(
         f"{row[0]}: median {row[4]}, from {row[2]} to {row[8]}" for row in rows) + "."
-    return figure(names, plots.distributions(executors, SMALL), "Latency, every sample",
-                  "Density, samples as dots, the middle half as a bar, the median as a circle. "
-                  "Further left is faster.", alt,
+    return figure(names, plots.distributions(executors, SMALL), "Latency of the samples",
+                  f"Density, {dots_drawn(executors)} as dots, the middle half as a bar, the median as a "
+                  "circle. Further left is faster.", alt,
                   table=table(["Executor", "Samples", "Min", "25 %", "Median", "75 %", "95 %", "99 %",
                                "Max"], rows))
 
@@ -72,8 +82,8 @@ def series_figure(benchmark, names):
     alt = f"{benchmark.name}: samples in the order measured. " + "; ".join(
         f"{row[0]}: median of the first quarter {row[3]}, of the last {row[4]}" for row in rows) + "."
     return figure(names, plots.series(executors, SMALL), "Latency over time",
-                  "Samples in the order measured, blocks shaded in turn, the median dashed. A level that "
-                  "moves is drift; each panel has its own scale.", alt,
+                  f"In the order measured, {dots_drawn(executors)} as dots, blocks shaded in turn, the "
+                  "median dashed. A level that moves is drift; each panel has its own scale.", alt,
                   table=table(["Executor", "Samples", "Blocks", "Median, first quarter",
                                "Median, last quarter", "Slowest"], rows))
 
@@ -113,12 +123,14 @@ def program_text(benchmark):
 
 
 def benchmark_section(benchmark, names, ident):
-    figures = {what: make(benchmark, names) for what, make in DRAWN}
+    times, noise = ({what: make(benchmark, names) for what, make in drawn} for drawn in (TIMES, NOISE))
+    topics = [topic.make(benchmark, names) for topic in TOPICS]
     absent = [f"{e.name}: {e.reason or 'no reason given'}" for e in benchmark.executors if not e.measured]
-    absent += [what for what, made in figures.items() if not made]
+    absent += [what for what, made in [*times.items(), *noise.items()] if not made]
+    absent += [line for topic in TOPICS for line in topic.absent(benchmark)]
     plans = [(e.name, e.say("plan")) for e in benchmark.executors if e.say("plan")]
     return {"id": ident, "name": benchmark.name, "text": program_text(benchmark),
-            "table": executors_table(benchmark), "figures": list(filter(None, figures.values())),
+            "table": executors_table(benchmark), "figures": list(filter(None, [*times.values(), *topics, *noise.values()])),
             "plans": plans, "absent": absent}
 
 
@@ -191,6 +203,9 @@ def machine_figure(benchmark, names):
                   table=table(["What", "Executor", "Readings", "Least", "Median", "Most"], rows))
 
 
-DRAWN = (("samples", distribution_figure), ("samples over time", series_figure),
-         ("phases of start-up", start_up_figure), ("each executor against itself", control_figure),
-         ("warm-up", warm_up_figure), ("clocks and other states of the machine", machine_figure))
+TIMES = (("samples", distribution_figure), ("samples over time", series_figure),
+         ("phases of start-up", start_up_figure))
+# Each a file of its own: make(benchmark, names) is its figure or None, absent(benchmark) what it lacks.
+TOPICS = (total_time_section, roofline_section, operations_section)
+NOISE = (("each executor against itself", control_figure), ("warm-up", warm_up_figure),
+         ("clocks and other states of the machine", machine_figure))

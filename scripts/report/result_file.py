@@ -133,6 +133,7 @@ class Benchmark:
     executors: list
     comparisons: list
     fastest: str | None  # the fastest PyTorch executor
+    ceilings: dict  # of the device, measured in the same run as all of the file
     node: dict
 
     def executor(self, name):
@@ -201,13 +202,13 @@ def read_comparison(node):
                       text(node, "verdict"), text(node, "withheld_reason"), node)
 
 
-def read_benchmark(name, node):
+def read_benchmark(name, node, ceilings):
     batch = number(node, "batch_size")
     return Benchmark(
         name=clean(name), batch=int(batch) if batch is not None else None,
         executors=[read_executor(n, e) for n, e in mapping(node, "executors").items()],
         comparisons=[read_comparison(c) for c in sequence(node, "comparisons")],
-        fastest=text(node, "fastest_pytorch"), node=node)
+        fastest=text(node, "fastest_pytorch"), ceilings=ceilings, node=node)
 
 
 def read(stream):
@@ -223,5 +224,6 @@ def parse(label, node, place="", altered=False):
     if text(node, "format") == KERNELS_FORMAT:
         return Kernels(label, node, [r for r in sequence(node, "rows") if isinstance(r, dict)])
     return Result(label, place, altered, node,
-                  [read_benchmark(n, b) for n, b in mapping(node, "benchmarks").items()],
+                  [read_benchmark(n, b, mapping(node, "ceilings")) for n, b in
+                   mapping(node, "benchmarks").items()],
                   text(node, "result_validity") != "INVALID", text(node, "result_invalid_reason"))

@@ -422,6 +422,158 @@ def test_python_or_its_packages_missing(report):
     assert not (report.folder / "p.html").exists()
 
 
+# ---- total time, roofline, operations ----
+
+ROWS = ("mind (first start)", "mind (later start)", "torch-jit")
+
+
+def with_topics(result):
+    """What run --profile-ops --cold-starts adds, in round numbers: 5 us a run against 10 us, from 1 ms,
+    0.5 ms and 0.7 ms on."""
+    result["ceilings"] = {"reason": None, "fma_gflops": 200.0, "launch_us": None, "graph_node_us": None,
+                          "read": [{"bytes": 65536, "gbps": 250.0}, {"bytes": 1 << 27, "gbps": 12.0}]}
+    for benchmark in result["benchmarks"].values():
+        benchmark.update(flops=4e6, bytes=1e6)
+        for name, row in benchmark["executors"].items():
+            row.update(latency_p50_us=50.0, roofline_share=0.625, roofline={
+                "flops": 2e6 if name == "mind" else 0.0, "us": 31.25, "read_gbps": 32.0, "bound": "memory"})
+        benchmark["executors"]["mind"]["operations"] = [
+            {"kernel": "f32_short", "what": "relu", "us": 10.0, "bytes": 8, "flops": 2},
+            {"kernel": "f32_long", "what": "matmul", "us": 30.0, "bytes": 8, "flops": 2}]
+        benchmark["executors"]["torch-jit"]["operations_reason"] = "none <of> its own"
+        benchmark["total_time"] = {"status": "measured", "reason": None, "rows": {
+            name: {"reason": None, "total_us": [
+                {"runs": n, "value": start + n * each, "ci_low": start + n * each * 0.9,
+                 "ci_high": start + n * each * 1.1} for n in (1, 10, 100, 1000, 10**6)]}
+            for name, start, each in zip(ROWS, (1000, 500, 700), (5, 5, 10))}}
+        never = dict.fromkeys(("reason", "runs", "runs_ci_low", "runs_ci_high"), None)
+        benchmark["break_even"] = {"status": "measured", "reason": None, "pairs": [
+            dict(never, a=ROWS[0], b=ROWS[2], kind="from_run", runs=61.0, runs_ci_low=40.0,
+                 runs_ci_high=1234.0, ratios=[]),
+            dict(never, a=ROWS[1], b=ROWS[2], kind="from_the_first_run", ratios=[]),
+            dict(never, a=ROWS[0], b=ROWS[1], kind="never", ratios=[]),
+            dict(never, a=ROWS[1], b=ROWS[0], kind="not_proven", ratios=[]),
+            dict(never, a=ROWS[2], b=ROWS[0], kind=None, reason="no <starts>", ratios=[])]}
+    return result
+
+
+def alternatives(text, topic):
+    return [p["aria-label"] for p in stands_alone(text).all("svg") if topic in p["aria-label"]]
+
+
+def test_roofline_of_a_program(maker):
+    text = maker(with_topics(small()))
+    alts = alternatives(text, "roofline, 200 GFLOP/s")
+    assert len(alts) == 2
+    for said in ("read from cache, at best 250 GB/s", "read from memory 12.0 GB/s", "size 32.0 GB/s",
+                 "mind: 40.0 GFLOP/s at 2.00 FLOP/byte, 62 %, bound by memory",
+                 "torch-jit: 80.0 GFLOP/s at 4.00 FLOP/byte"):  # by the direct algorithm
+        assert said in alts[0], said
+    for note in ("<title>mind: 40.0 GFLOP/s, 2.00 FLOP/byte</title>", "read from memory: 12.0 GB/s</title>",
+                 "<title>200 GFLOP/s</title>"):
+        assert text.count(note) == 2, note
+
+
+def test_operations_are_bars(maker):
+    text = maker(with_topics(small()))
+    assert alternatives(text, "time of each operation")[0].endswith("mind: f32_long 75 %, f32_short 25 %.")
+    shown = "".join(stands_alone(text).text)
+    assert "30.0 µs, 75 %" in shown and shown.count("operations of torch-jit (none <of> its own)") == 2
+    many = with_topics(small())
+    for benchmark in many["benchmarks"].values():
+        benchmark["executors"]["mind"]["operations"] *= 150
+    assert "292 shorter ones" in maker(many) and "100 rows more in the file" in maker(many)
+
+
+def test_total_time_and_break_even(maker):
+    text = maker(with_topics(small()))
+    alt = alternatives(text, "total time against")[0]
+    assert "mind (first start): 1.00 ms for 1, 5.00 s for 10^6" in alt
+    for said in ("mind (first start) against torch-jit: ahead from run 61 [40, 1,234]",
+                 "mind (later start) against torch-jit: ahead from the first run",
+                 "mind (first start) against mind (later start): never ahead",
+                 "mind (later start) against mind (first start): not proven",
+                 "torch-jit against mind (first start): not measured: no &lt;starts&gt;"):
+        assert text.count(f"<li>{said}</li>") == 2, said
+    assert text.count(": ahead from run 61 [40, 1,234]</title>") == 2 * 2  # the ring and its bar
+    for row in ROWS:
+        assert text.count(f"<title>{row}</title>") == 2, row
+    without = with_topics(small())
+    for benchmark in without["benchmarks"].values():
+        benchmark["break_even"]["pairs"] = []
+    assert "a ring is" in text and "a ring is" not in maker(without)
+
+
+def test_topics_that_were_not_measured_say_why(maker):
+    result = small()
+    result["ceilings"] = {"reason": "the <ceilings> were not asked for", "fma_gflops": None, "read": []}
+    text = maker(result)
+    shown = "".join(stands_alone(text).text)
+    for said in ("roofline (the <ceilings> were not asked for)", "operations (run --profile-ops measures them)",
+                 "total time against the number of runs (each start-up phase is timed once; a total needs"):
+        assert shown.count(said) == 2, said
+    for topic in ("roofline,", "time of each operation", "total time against"):
+        assert not alternatives(text, topic)
+    full = "".join(stands_alone(maker(with_topics(small()))).text)
+    assert "roofline (" not in full and "number of runs (" not in full and "operations (" not in full
+
+
+def test_hostile_topics(maker):
+    """Names and reasons as text, and numbers that no plot has room for."""
+    for values in ([], -1.0, 0.0, 1e-320, 1e99, 10**400):
+        result = with_topics(small())
+        del result["benchmarks"]["large_matmul_4096"]
+        benchmark = result["benchmarks"]["mlp_batch32"]
+        for row in benchmark["executors"].values():
+            row.update(samples_us=[], block_starts=[], phases_us={})  # nothing else is to be drawn
+        row = benchmark["executors"]["mind"]
+        row["roofline"] = dict.fromkeys(row["roofline"], values)
+        row["operations"] = [dict(o, us=values, kernel=HOSTILE[1], what=HOSTILE[2]) for o in row["operations"]]
+        for point in benchmark["total_time"]["rows"][ROWS[0]]["total_us"]:
+            point["value" if values != 0 else "runs"] = point["ci_low"] = values
+        benchmark["break_even"]["pairs"][0].update(runs=values, runs_ci_high=values)
+        stands_alone(maker(result))
+    result = with_topics(small())
+    benchmark = result["benchmarks"]["mlp_batch32"]
+    rows, pairs = benchmark["total_time"]["rows"], benchmark["break_even"]["pairs"]
+    operation = benchmark["executors"]["mind"]["operations"][0]
+    for text in reversed(HOSTILE):
+        rows[text] = rows[ROWS[0]]
+        pairs.insert(0, dict(pairs[-1], a=text, b=text, reason=text))
+        pairs.insert(0, dict(pairs[-5], a=text, b=text))
+        operation = dict(operation, kernel=text, what=text, us=operation["us"] + 1)
+        benchmark["executors"]["mind"]["operations"].append(operation)
+        benchmark["executors"]["torch-jit"]["operations_reason"] = text
+    text = maker(result)
+    shown = "".join(stands_alone(text).text)
+    assert f"operations of torch-jit ({HOSTILE[0]})" in shown
+    for part in (HOSTILE[0], HOSTILE[1]):
+        assert f"{part} against {part}: not measured: {part}" in shown
+        assert shown.count(part) >= 2 + 2 + 2  # pairs, operations, rows of total time
+    assert not re.search("[\u0000\u0007\u001b\u202e]", text)
+
+
+def test_a_run_has_all_topics(report):
+    done = report("run", "-q", "-d", "cpu", "--executors", "mind,mind-scalar", "--samples", "8", "--restarts",
+                  "1", "--profile-ops", "--cold-starts", "3", "--json", "run.json", "mlp_batch32", roofline=True)
+    assert done.returncode in (0, 3), done.stderr
+    text = page(report, "run.json")
+    for topic in ("roofline,", "time of each operation", "total time against"):
+        assert len(alternatives(text, topic)) == 1, topic
+    shown = "".join(stands_alone(text).text)
+    assert "f32_gemm__" in shown or "f32_matmul__" in shown
+    assert (report.folder / "page.html").stat().st_size < 400_000
+
+
+def test_what_is_drawn_of_many_samples_is_said(maker):
+    result = small()
+    few = maker(result)
+    assert "every sample as dots" in few and "extremes of" not in few
+    row = result["benchmarks"]["mlp_batch32"]["executors"]["mind"]
+    row.update(samples_us=[float(i % 97 + 1) for i in range(401)], block_starts=[0, 401])
+    assert maker(result).count("every sample (of more than 400, the extremes of 200 groups) as dots") == 2
+
+
 # ---- how a browser shows it ----
 
 def browse(bench, *options, page="page.html"):
