@@ -17,8 +17,7 @@ enum {
 struct racer_account {
     struct mb_block_account told;
     double cpu_ns;    /* of its main thread, by the kernel; NaN: not told */
-    double waited_ns; /* for a processor, its main thread and ours, by the kernel, and what the
-                         machine was not given; 0: not told */
+    double waited_ns; /* for a processor, the harness, by the kernel; 0: not told */
     bool parked;      /* all its threads slept soon after */
 };
 

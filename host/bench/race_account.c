@@ -1,10 +1,10 @@
 /* Whether what a worker process tells of its time can be true, by what the harness and the kernel
  * saw of it from outside.
  *
- * Each check looks at a quartile over the blocks: what a process does to look faster it does in
- * most of them, while other load, which only ever adds time, spares some. On a busy machine it may
- * spare few: the time in which a thread waited for a processor, which the kernel tells, is left
- * out.
+ * Each check looks at a quantile over the blocks: what a process does to look faster it does in
+ * most of them, while other load, which only ever adds time, spares at least a quarter of them even
+ * on a busy machine. Of the time that passes it may spare fewer: a process waits for a processor
+ * before it gets to its block. What the harness itself waits is known and does not count.
  */
 #include "race.h"
 #include "reason.h"
@@ -18,7 +18,7 @@ enum { LEAST_BLOCKS = 4 };
 
 /* A block's time may be off by a share of it and a constant: messages, and a clock tick. */
 static const double share_of_cpu = 0.05, cpu_ns = 3e5;   /* processor time without an account */
-static const double share_of_wall = 0.10, wall_ns = 3e6; /* passed time without one: load */
+static const double share_of_wall = 0.10, wall_ns = 6e6; /* passed time without one: load */
 static const double share_of_run = 0.05, call_ns = 1e4;  /* a copy beside a run */
 static const double copy_ns_per_byte = 2;
 static const double other_runs = 6, other_ns = 2e6; /* the two of the guard, thrice */
@@ -74,14 +74,14 @@ static double invented(const struct block *b) {
 static double slow_copies(const struct block *b) {
     if (!b->account->told.guarded) return (double)NAN;
     const double bytes = fmin(b->in_bytes + 2 * b->out_bytes, 3 * MB_GUARD_BYTES);
-    return (b->account->told.around_ns - b->account->waited_ns) / b->n -
-           share_of_run * b->median_ns - b->copies * call_ns - copy_ns_per_byte * bytes;
+    return b->account->told.around_ns / b->n - share_of_run * b->median_ns - b->copies * call_ns -
+           copy_ns_per_byte * bytes;
 }
 
 static double slow_rest(const struct block *b) {
     if (!b->account->told.guarded) return (double)NAN;
-    return b->account->told.other_ns - b->account->waited_ns - other_runs * b->median_ns -
-           other_ns - copy_ns_per_byte * (b->in_bytes + 4 * b->out_bytes);
+    return b->account->told.other_ns - other_runs * b->median_ns - other_ns -
+           copy_ns_per_byte * (b->in_bytes + 4 * b->out_bytes);
 }
 
 static double quick_settling(const struct block *b) {
@@ -90,7 +90,7 @@ static double quick_settling(const struct block *b) {
     return settle_share * b->median_ns - settle_ns - a->settle_ns / (double)a->n_settle;
 }
 
-/* CHECK(function, quartile, what it says): a lower quartile above 0 is three blocks in four. */
+/* CHECK(function, quantile, what it says): a lower quartile above 0 is three blocks in four. */
 #define CHECKS(CHECK)                                                                              \
     CHECK(invented, 0.5, "its process accounts for more time than passed")                         \
     CHECK(hidden_cpu, 0.25,                                                                        \
@@ -113,7 +113,7 @@ static void count_bytes(const struct mb_program *p, struct block *b) {
 }
 
 /* Of a check over all blocks; NaN with too few that tell. `room` is for all samples and blocks. */
-static double quartile(const struct race *r, const struct racer *racer,
+static double quantile(const struct race *r, const struct racer *racer,
                        double (*check)(const struct block *), double which, double *room) {
     const struct mb_executor_result *e = racer->result;
     double *excess = room + e->n_samples;
@@ -158,7 +158,7 @@ enum mb_status mb_race_judge_accounts(struct race *r, struct mb_err *err) {
         judge_parking(r, racer);
 #define CHECK(function, which, what)                                                               \
     if (racer->result->valid) {                                                                    \
-        const double by = quartile(r, racer, function, which, room);                               \
+        const double by = quantile(r, racer, function, which, room);                               \
         if (by > 0)                                                                                \
             mb_race_drop(                                                                          \
                 r, racer, MB_E_NUMERIC,                                                            \

@@ -147,11 +147,8 @@ enum mb_status mb_race_block(struct race *r, struct racer *racer, size_t lane, u
     keep_block(r, racer, lane, n);
     if (!mb_race_check_outputs(r, racer, "during timing") || !mb_race_check_guard(r, racer))
         return MB_OK;
-    const struct mb_watch_thread their_end = mb_watch_thread(pid);
-    const double cpu_ns = their_end.cpu_ns - theirs.cpu_ns;
-    const double waited_ns = their_end.waited_ns - theirs.waited_ns +
-                             mb_watch_thread(getpid()).waited_ns - ours.waited_ns +
-                             fmax(state->steal_ns, 0); /* 0 for NaN */
+    const double cpu_ns = mb_watch_thread(pid).cpu_ns - theirs.cpu_ns;
+    const double waited_ns = mb_watch_thread(getpid()).waited_ns - ours.waited_ns;
     MB_TRY(mb_race_device_block(r, racer, n, err));
     if (e->device_time[MB_DEVICE_batch].n_samples) mb_race_read_gpu(r, racer);
     const struct racer_account account = {*mb_worker_account(racer->worker), cpu_ns,

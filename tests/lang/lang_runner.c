@@ -7,6 +7,7 @@
  *     // source: PATH           compile that file, relative to this one, instead of this one
  *     // error: CODE L:C [text] the diagnostics, all of them in order; `-` for L:C: no position,
  *                                `?`: some position, which hangs on the length of the file;
+ *                                CODE/SPEC where the specification's code is another;
  *     // warning: CODE L:C [text]   the text must occur in the message, a note or the help
  *     // ir: LINE               the IR text, all lines in order, leading blanks aside
  *     // input: NAME / weight: NAME   the role of a parameter
@@ -103,11 +104,13 @@ static bool says(const struct mb_diag *d, const char *text) {
     return false;
 }
 
-/* expected: "error: E2101 3:1 text" */
+/* expected: "error: E2101/E3001 3:1 text" */
 static void compare_diag(const struct mb_diag *d, const char *expected) {
     char start[160], place[32] = "-";
-    size_t len = (size_t)snprintf(start, sizeof start, "%s: %s ",
-                                  d->severity == MB_ERROR ? "error" : "warning", d->code);
+    const bool spec = d->spec_code && strcmp(d->spec_code, d->code) != 0;
+    size_t len = (size_t)snprintf(start, sizeof start, "%s: %s%s%s ",
+                                  d->severity == MB_ERROR ? "error" : "warning", d->code,
+                                  spec ? "/" : "", spec ? d->spec_code : "");
     if (d->line && strncmp(expected, start, len) == 0 && expected[len] == '?')
         snprintf(place, sizeof place, "?");
     else if (d->line)
