@@ -21,7 +21,8 @@ struct mb_executor_entry {
     const char *get_it;    /* how to get one that is not linked in */
     const char *remembers; /* what it keeps on disk from one process to the next, and starts quicker
                               with; NULL: nothing */
-    const char *builder;   /* module of the script that compiles its package (package.h); or NULL */
+    const char *builder;   /* module of the script that compiles its package (package.h), which is
+                              among what it remembers; or NULL */
 };
 
 extern const struct mb_executor_entry mb_executor_entries[];

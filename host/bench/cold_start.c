@@ -27,9 +27,9 @@ struct starter {
 struct line {
     struct mb_start_row *row;
     const struct mb_executor_entry *entry;
-    const char *package;   /* of later starts; NULL: none, or not asked for yet */
     struct line *first;    /* of a later start: the line that fills its caches */
     char folder[PATH_MAX]; /* of a first start: its caches, kept until the next; or "" */
+    const char *package;   /* of a first start: in its folder; NULL: none */
     double spent_ns;
 };
 
@@ -147,8 +147,9 @@ static enum mb_status start_first(struct starter *s, struct line *line, struct m
     MB_TRY(mb_scratch_folder_make(line->folder, err));
     struct mb_worker_config config = worker_config(s, line, line->folder);
     if (line->entry->builder)
-        MB_TRY(mb_package_get(&config, patience(s, line), &s->result->arena, &build,
-                              &config.open.package, err));
+        MB_TRY(mb_package_get(&config, patience(s, line), &s->result->arena, &build, &line->package,
+                              err));
+    config.open.package = line->package;
     MB_TRY(run_process(s, line, &config, out, err));
     if (line->entry->builder) add_build(&build, out);
 out:
@@ -157,15 +158,9 @@ out:
 
 static enum mb_status start_later(struct starter *s, struct line *line, struct moment_of_start *out,
                                   struct mb_err *err) {
-    const char *folder = line->first ? line->first->folder : NULL;
-    struct mb_worker_config config = worker_config(s, line, folder);
-    struct mb_executor_result build = {0};
-    if (line->entry->builder && !line->package) {
-        enum mb_status st = mb_package_get(&config, patience(s, line), &s->result->arena, &build,
-                                           &line->package, err);
-        if (st != MB_OK) return st;
-    }
-    config.open.package = line->package;
+    struct mb_worker_config config =
+        worker_config(s, line, line->first ? line->first->folder : NULL);
+    if (line->first) config.open.package = line->first->package;
     return run_process(s, line, &config, out, err);
 }
 

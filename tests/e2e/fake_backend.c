@@ -104,6 +104,8 @@ static enum mb_status fake_probe(const struct mb_open_config *config, struct mb_
 static enum mb_status fake_open(const struct mb_open_config *config, struct mb_ctx **out,
                                 struct mb_err *err) {
     const bool jit = strcmp(config->executor, "torch-jit") == 0;
+    if (config->package && access(config->package, R_OK) != 0)
+        return mb_fail(err, MB_E_INVALID, "fake: there is no package %s", config->package);
     *out = calloc(1, sizeof **out);
     if (!*out) return mb_fail(err, MB_E_NOMEM, "no memory");
     snprintf(own_kernel, sizeof own_kernel, "%s", config->kernel ? config->kernel : "");

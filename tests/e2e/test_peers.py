@@ -4,6 +4,7 @@ The packages themselves are optional (scripts/setup peers); without them a packa
 stands in for the ways to fail, and the real races are skipped."""
 
 import importlib.util
+import shutil
 import sys
 
 import pytest
@@ -160,6 +161,31 @@ def test_a_compiler_that_hangs(compilers):
     assert done.returncode == 3
     assert reason(compilers, "torch-aoti") in ("worker ended: no answer within the time limit",
                                                "cut short by --timeout")
+
+
+BUILDER = """import os, pathlib
+from peer import Runner
+
+def build(job):
+    package = pathlib.Path(os.environ["XDG_CACHE_HOME"], "package")
+    package.write_text("")
+    return Runner(run=lambda: None, outputs=[], precision="fp32", math_mode="fp32", library="", text=str(package))
+"""
+
+
+@pytest.mark.skipif(not NUMPY, reason="NumPy is not installed")
+def test_later_starts_have_the_package_of_the_first_start_before(fake):
+    """Each first start has a cache folder of its own, which takes the package of the one before along."""
+    scripts = fake.bin / "peers"
+    shutil.copytree(SOURCE / "scripts" / "peers", scripts)
+    (scripts / "torch_aoti_builder.py").write_text(BUILDER)
+    done = fake(*RUN, "mind,torch-aoti", "--cold-starts", 4, "tiny.mind",
+                env={"MINDBENCH_PYTHON": sys.executable, "XDG_CACHE_HOME": str(fake.folder)})
+    assert done.returncode == 0, done.stderr
+    starts = fake.result()["benchmarks"]["tiny"]["cold_starts"]["rows"]
+    for state in ("first", "later"):
+        later = starts[f"torch-aoti ({state} start)"]
+        assert later["reason"] is None and len(later["starts"]) == 4
 
 
 @pytest.fixture
